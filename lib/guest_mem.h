@@ -1,0 +1,42 @@
+/*
+ * A guest's physical memory, and the only way to reach it: copies with checked bounds.
+ * Each byte is read once, into the VMM's own memory, so that what was checked is what is used
+ * (a guest's other CPUs may change it at any time).
+ */
+#ifndef LIB_GUEST_MEM_H
+#define LIB_GUEST_MEM_H
+
+#include "lib/types.h"
+
+#define GUEST_MEM_SLOTS 8
+
+struct guest_mem_slot {
+	gpa_t gpa; /* page-aligned */
+	u64 size;  /* bytes, a multiple of the page size */
+	u8 *host;  /* the VMM's own mapping of it */
+};
+
+/* Sorted by address, without overlap. */
+struct guest_mem {
+	struct guest_mem_slot slot[GUEST_MEM_SLOTS];
+	unsigned int slots;
+};
+
+/* Append RAM above all that is there; -ENOSPC when the table is full, -EINVAL when it overlaps. */
+int guest_mem_add(struct guest_mem *mem, gpa_t gpa, u64 size, u8 *host) __must_check;
+
+/*
+ * Copy @len bytes. False, and nothing copied, unless all of [gpa, gpa + len) is RAM.
+ * A range may span adjacent slots. A length of 0 is true.
+ */
+bool guest_read(const struct guest_mem *mem, gpa_t gpa, void *buf, size_t len) __must_check;
+bool guest_write(const struct guest_mem *mem, gpa_t gpa, const void *buf, size_t len) __must_check;
+bool guest_clear(const struct guest_mem *mem, gpa_t gpa, size_t len) __must_check;
+
+/* Is all of [gpa, gpa + len) RAM? */
+bool guest_mem_contains(const struct guest_mem *mem, gpa_t gpa, u64 len);
+
+/* Bytes of RAM in all. */
+u64 guest_mem_size(const struct guest_mem *mem);
+
+#endif

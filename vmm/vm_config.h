@@ -1,0 +1,70 @@
+/*
+ * What the user asked for: lintel.conf, checked and in C. Filled by boot/config.c, read by the VMM.
+ * docs/configuration.md is the reference of every key.
+ */
+#ifndef VMM_VM_CONFIG_H
+#define VMM_VM_CONFIG_H
+
+#include "lib/types.h"
+
+#define CONFIG_MAX_VMS  16
+#define CONFIG_NAME_LEN 32
+#define CONFIG_PATH_LEN 128
+#define CONFIG_CMD_LEN  2048 /* Linux/x86 takes 2047 bytes and a NUL */
+#define CONFIG_MAX_CPUS 16
+
+enum config_console { CONSOLE_AUTO, CONSOLE_COM1, CONSOLE_COM2, CONSOLE_FRAMEBUFFER };
+enum config_idle { IDLE_POWEROFF, IDLE_REBOOT, IDLE_STAY };
+enum config_restart { RESTART_NEVER, RESTART_ON_CRASH, RESTART_ALWAYS };
+
+/*
+ * Optional VT-x features that can be kept from use (`mask = ...`) and guest CPU features that can
+ * be kept from a guest (`hide = ...`) are bit numbers in tables of their owners:
+ * vmx/features.h and vmm/cpuid.c. The parser resolves names through struct config_names.
+ */
+struct config_names {
+	/* The bits that @name stands for (a feature or a profile:NAME), or 0 when it is unknown. */
+	u64 (*mask_bits)(const char *name);
+	u64 (*hide_bits)(const char *name);
+};
+
+struct host_config {
+	enum config_console console;
+	enum config_idle idle;
+	u64 mask;      /* VT-x features not to use: BIT(enum vmx_feature) */
+	u64 unmask;    /* VT-x features to use in spite of an erratum (`errata-ignore = ...`) */
+	bool selftest; /* `selftest = yes`: dump and check page tables and EPTs at start */
+	u8 log_level;  /* enum log_level, `log = error|warning|info|debug` */
+};
+
+/* A file that boot/ has read into memory of its own, which stays for ever. */
+struct boot_file {
+	const u8 *data; /* page-aligned; NULL when the VM names no such file */
+	u64 size;       /* bytes */
+};
+
+struct vm_config {
+	char name[CONFIG_NAME_LEN];
+	unsigned int line; /* of its section in lintel.conf, for messages */
+	unsigned int cpus;
+	u64 memory; /* bytes, a multiple of 2 MiB */
+	char kernel[CONFIG_PATH_LEN];
+	char initrd[CONFIG_PATH_LEN];
+	char cmdline[CONFIG_CMD_LEN];
+	enum config_restart restart;
+	u64 hide;             /* CPU features kept from this guest: BIT(enum guest_feature) */
+	u16 debug_exit;       /* port, 0 = none */
+	bool bad;             /* something in its section was wrong: not to be started */
+	unsigned int memory_line, cpus_line, kernel_line, initrd_line; /* 0 = not given */
+	struct boot_file kernel_file;
+	struct boot_file initrd_file;
+};
+
+struct config {
+	struct host_config host;
+	struct vm_config vm[CONFIG_MAX_VMS];
+	unsigned int vms;
+	unsigned int errors; /* lines that were wrong, each one already printed */
+};
+
+#endif
