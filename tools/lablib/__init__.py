@@ -1,0 +1,1 @@
+"""The lab: boots Lintel in the best machine at hand. See docs/lab.md; tests start at lablib.machine."""

@@ -1,0 +1,128 @@
+"""What can be asked of a boot: the same fields for the command line and for tests."""
+
+import argparse
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .errors import LabError
+
+MACHINES = ("auto", "kvm", "bochs", "tcg")
+DISK_BUSES = ("virtio", "nvme", "ahci", "ide")
+
+
+@dataclass
+class Disk:
+    """A disk image; the bus is a wish that only QEMU can fulfil (Bochs has IDE)."""
+
+    path: Path
+    bus: str = ""
+
+    @staticmethod
+    def parse(text: str) -> "Disk":
+        """FILE or FILE,bus=BUS."""
+        path, comma, bus = text.rpartition(",bus=")
+        if not comma:
+            return Disk(Path(text))
+        if bus not in DISK_BUSES:
+            raise LabError(f"--disk {text}: bus must be one of {', '.join(DISK_BUSES)}")
+        return Disk(Path(path), bus)
+
+
+@dataclass
+class Net:
+    """A user-mode network card: the host is 10.0.2.2, forwards as in QEMU's hostfwd."""
+
+    forwards: list[str] = field(default_factory=list)
+    model: str = "e1000"
+
+    @staticmethod
+    def parse(text: str) -> "Net":
+        """user[,hostfwd=tcp:ADDRESS:PORT-:PORT]...[,model=NAME]."""
+        words = text.split(",")
+        net = Net()
+        if words[0] != "user":
+            raise LabError(f"--net {text}: only 'user' networking is known")
+        for word in words[1:]:
+            key, _, value = word.partition("=")
+            if key == "hostfwd" and value:
+                net.forwards.append(value)
+            elif key == "model" and value:
+                net.model = value
+            else:
+                raise LabError(f"--net {text}: '{word}' is neither hostfwd=... nor model=...")
+        return net
+
+
+@dataclass
+class Options:
+    """One boot."""
+
+    machine: str = "auto"
+    cpu: str = ""
+    cpus: int = 1
+    memory: int = 1024
+    esp: Path | None = None
+    image: Path | None = None
+    disks: list[Disk] = field(default_factory=list)
+    net: Net | None = None
+    exclude_features: list[str] | None = None
+    bochs_log: tuple[str, ...] = ()
+    name: str = ""
+
+    def check(self) -> None:
+        """Says what is wrong before anything is made or started."""
+        if self.machine not in MACHINES:
+            raise LabError(f"--machine {self.machine}: must be one of {', '.join(MACHINES)}")
+        if (self.esp is None) == (self.image is None):
+            raise LabError("name one of --esp DIR and --image FILE")
+        if self.esp is not None and not (self.esp / "EFI/BOOT/BOOTX64.EFI").is_file():
+            raise LabError(f"--esp {self.esp}: there is no EFI/BOOT/BOOTX64.EFI in it")
+        if self.image is not None and not self.image.is_file():
+            raise LabError(f"--image {self.image}: no such file")
+        for disk in self.disks:
+            if not disk.path.is_file():
+                raise LabError(f"--disk {disk.path}: no such file")
+        if self.cpus < 1:
+            raise LabError("--cpus: at least 1")
+        if self.memory < 64:
+            raise LabError("--memory: at least 64 (MiB)")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of a boot, as the command line spells them."""
+    parser.add_argument("--machine", choices=MACHINES, default="auto", help="default: KVM with VT-x if there, else Bochs")
+    parser.add_argument("--cpu", default="", metavar="MODEL", help="CPU model in the words of the machine (bochs: corei7_skylake_x, kvm: host, tcg: max)")
+    parser.add_argument("--cpus", type=int, default=1, metavar="N")
+    parser.add_argument("--memory", type=int, default=1024, metavar="MIB")
+    parser.add_argument("--esp", type=Path, metavar="DIR", help="folder to boot as an EFI system partition")
+    parser.add_argument("--image", type=Path, metavar="FILE", help="disk image to boot (a copy is)")
+    parser.add_argument("--disk", action="append", default=[], metavar="FILE[,bus=BUS]", help="further disk; written in place; BUS (QEMU only): virtio, nvme, ahci, ide")
+    parser.add_argument("--net", metavar="user[,hostfwd=...]", help="a network card; hostfwd=tcp:127.0.0.1:8080-:80")
+    parser.add_argument("--exclude-features", default=None, metavar="LIST", help="CPU features to hide from the machine, e.g. x2apic,pcid; 'none' hides nothing")
+    parser.add_argument("--bochs-log", default="", metavar="LIST", help="keep Bochs' own messages of: cpu, apic")
+    parser.add_argument("--name", default="", metavar="NAME", help="folder of the logs below build/lab/ (default: the process number)")
+
+
+def from_arguments(arguments: argparse.Namespace) -> Options:
+    """The checked options of a parsed command line."""
+    features = arguments.exclude_features
+    options = Options(
+        machine=arguments.machine,
+        cpu=arguments.cpu,
+        cpus=arguments.cpus,
+        memory=arguments.memory,
+        esp=arguments.esp,
+        image=arguments.image,
+        disks=[Disk.parse(text) for text in arguments.disk],
+        net=Net.parse(arguments.net) if arguments.net else None,
+        exclude_features=None if features is None else split_features(features),
+        bochs_log=tuple(word for word in arguments.bochs_log.split(",") if word),
+        name=arguments.name,
+    )
+    options.check()
+    return options
+
+
+def split_features(text: str) -> list[str]:
+    """x2apic,pcid as a list; 'none' and nothing are the empty list, which also switches a machine's default off."""
+    return [word.strip() for word in text.split(",") if word.strip() and word.strip() != "none"]
