@@ -21,7 +21,7 @@ struct printk_sink {
 void printk_add_sink(struct printk_sink *sink);
 void printk_remove_sink(struct printk_sink *sink);
 
-/* Lines longer than 1 KiB are cut. Usable at any time, also from an exception handler. */
+/* Messages longer than 1 KiB are cut. Usable at any time, also from an exception handler. */
 void printk(enum log_level level, const char *fmt, ...) __format(2, 3);
 
 #define pr_err(...)   printk(LOG_ERR, __VA_ARGS__)
