@@ -193,7 +193,9 @@ static const char *parse_spec(const char *fmt, struct spec *spec, struct args *a
 		fmt++;
 		if (*fmt == '*') {
 			fmt++;
-			spec->precision = MAX(next_field(args), NO_PRECISION);
+			spec->precision = next_field(args);
+			if (spec->precision < 0)
+				spec->precision = NO_PRECISION;
 		} else {
 			fmt = parse_number(fmt, &spec->precision);
 		}

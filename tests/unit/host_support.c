@@ -38,12 +38,17 @@ __attribute__((constructor)) static void host_support_init(void)
 	printk_add_sink(&stderr_sink);
 }
 
+void capture_nothing(void)
+{
+	printk_remove_sink(&stderr_sink);
+	printk_remove_sink(&capture_sink);
+}
+
 void capture_start(void)
 {
 	captured_len = 0;
 	captured[0] = '\0';
-	printk_remove_sink(&stderr_sink);
-	printk_remove_sink(&capture_sink);
+	capture_nothing();
 	printk_add_sink(&capture_sink);
 }
 
@@ -54,8 +59,7 @@ const char *capture_text(void)
 
 void capture_stop(void)
 {
-	printk_remove_sink(&capture_sink);
-	printk_remove_sink(&stderr_sink);
+	capture_nothing();
 	printk_add_sink(&stderr_sink);
 }
 

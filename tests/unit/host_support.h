@@ -8,10 +8,13 @@
  */
 void capture_start(void);
 
-/* What has been printed since, as one string, valid until the next call of the two. */
+/* What has been printed since, as one string, valid until the next capture_start. */
 const char *capture_text(void);
 
 /* Back to stderr. */
 void capture_stop(void);
+
+/* Neither kept nor shown, until the next call of one of the two: for tests with sinks of their own. */
+void capture_nothing(void);
 
 #endif
