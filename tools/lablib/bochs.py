@@ -16,7 +16,9 @@ from .paths import TOOLS, cache
 MODEL = "corei7_skylake_x"
 OLDEST = (3, 1)
 # What the log says when the machine has ended badly while the process, perhaps, lives on.
-FATAL = re.compile(r".*(?:\(13\) exception with no resolution|>>PANIC<<|^\d+[pP]\[).*", re.MULTILINE)
+FATAL = re.compile(r".*(?:\(13\) exception with no resolution|>>PANIC<<(?! ACPI control: soft power off| Shutdown port)).*")
+# A power-off ends Bochs like a panic, with status 1; only this tells them apart.
+POWER_OFF = re.compile(r">>PANIC<< (?:ACPI control: soft power off|Shutdown port)")
 
 # Firmware parks the other CPUs in MWAIT. From three CPUs on, Bochs spends nearly all its time on their waking each other
 # up (a boot takes 120 s longer), so that feature is hidden unless the caller has a list of his own.

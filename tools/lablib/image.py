@@ -51,7 +51,7 @@ def make_esp(folder: Path, target: Path, spare: int = 16 << 20) -> None:
         image.truncate(size)
     place = f"{target}@@{PARTITION_START}"
     _mtools("mformat", "-i", place, "-T", str(sectors), "-h", "16", "-s", "63", "-H", str(PARTITION_START // SECTOR), "-N", "4c494e54", "-v", "LINTEL", "::")
-    _mtools("mcopy", "-i", place, "-s", "-Q", "-m", "-b", *sorted(str(entry) for entry in folder.iterdir()), "::")
+    _mtools("mcopy", "-i", place, "-s", "-Q", "-m", *sorted(str(entry) for entry in folder.iterdir()), "::")
 
 
 def copy_image(source: Path, target: Path) -> None:

@@ -62,6 +62,7 @@ class Machine:
         self._fatal = ""
         self._log_place = 0
         self._log_pending = ""
+        self._soft_off = False
         self._died_at = 0.0
         self._killed = False
         self.started = 0.0
@@ -199,16 +200,17 @@ class Machine:
         found = bochs.FATAL.search(text)
         if found:
             self._fatal = "bochs: " + found[0].strip()
+        self._soft_off = self._soft_off or bool(bochs.POWER_OFF.search(text))
         self._log_pending = text[text.rfind("\n") + 1 :]
 
     def failure(self) -> str:
         """Why the machine has failed, or an empty string. A panic counts once its dump had time to be printed."""
+        # First the status, then the log: a log read after the end is complete.
+        status = self._process.poll() if self._process is not None else None
         self._read_bochs_log()
         reason = self.watcher.panic or self._fatal
-        if not reason and self._process is not None and not self._killed:
-            status = self._process.poll()
-            # Bochs ends with status 1 both at power-off and in a panic, and the latter stands in its log.
-            if status is not None and status != (1 if self.kind == "bochs" else 0) and status != 0:
+        if not reason and not self._killed:
+            if status is not None and not (self._soft_off if self.kind == "bochs" else status == 0):
                 reason = f"the emulator ended with status {status}: {self._last_lines(self.emulator_log(), 3)}"
         if not reason:
             return ""

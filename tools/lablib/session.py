@@ -160,13 +160,7 @@ class Session:
         if data == b"":
             self._stdin_open = False
         elif data:
-            if firmware:
-                data = bytes(byte for place, byte in enumerate(data) if byte == 1 or (place and data[place - 1] == 1) or byte in b"xh")
-                dry = Keys(lambda _: None, lambda text: write_all(text.encode()))
-                dry._escaped, keys._escaped = keys._escaped, False  # pylint: disable=protected-access
-                dry.typed(data)
-                keys._escaped = dry._escaped  # pylint: disable=protected-access
-                return dry.quit
+            keys.muted = firmware
             keys.typed(data)
         return keys.quit
 

@@ -23,10 +23,11 @@ class Keys:
         self._send = send
         self._show = show
         self._escaped = False
+        self.muted = False
         self.quit = False
 
     def typed(self, data: bytes) -> None:
-        """Passes on what is meant for the machine."""
+        """Passes on what is meant for the machine, unless muted."""
         for_machine = bytearray()
         for byte in data:
             if not self._escaped:
@@ -45,7 +46,7 @@ class Keys:
                 for_machine.append(ESCAPE)
             else:
                 for_machine += bytes([ESCAPE, byte])
-        if for_machine:
+        if for_machine and not self.muted:
             self._send(bytes(for_machine))
 
 
@@ -127,11 +128,11 @@ def stdin_has_input() -> bool:
 
 
 def write_all(data: bytes) -> None:
-    """To standard output, past its buffer. A reader that has gone does not end the machine."""
+    """To standard output, past its buffer. A reader (or terminal) that has gone is no error here."""
     try:
         while data:
             data = data[os.write(1, data) :]
-    except (BrokenPipeError, BlockingIOError):
+    except OSError:
         pass
 
 

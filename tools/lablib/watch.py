@@ -55,9 +55,10 @@ class Watcher:
     def _judge(self) -> None:
         if self._until and self._until.search(self._text):
             self.matched.set()
-        if not self.panic:
-            found = PANIC.search(self._text)
-            self.panic = found[0] if found else ""
+        found = PANIC.search(self._text)
+        if found:
+            # Again and again: the line may have been cut short when its beginning was seen.
+            self.panic = found[0]
         reached = [name for name, pattern in STAGES if pattern.search(self._text)]
         order = ["", "firmware", "Lintel", "kernel", "shell"]
         best = reached[0] if reached else "firmware"
