@@ -1,0 +1,91 @@
+; Into a guest and back, shaped like a call: vmx_enter returns when the guest has exited.
+;
+; struct guest_regs doubles as the stack: it is popped on the way in and, since HOST_RSP points just
+; behind it, pushed on the way out. Nothing else may use that stack: interrupts are off in between,
+; and NMI, double fault and machine check have stacks of their own (IST).
+
+bits 64
+default rel
+
+%define HOST_RSP_SLOT 15 * 8		; offsetof(struct guest_regs, host_rsp), asserted in vmx.h
+
+section .text
+
+; enum vmx_entry_result vmx_enter(struct guest_regs *regs /* rdi */, bool launched /* sil */)
+global vmx_enter:function hidden
+vmx_enter:
+	push	rbp
+	push	rbx
+	push	r12
+	push	r13
+	push	r14
+	push	r15
+	mov	[rdi + HOST_RSP_SLOT], rsp
+	test	sil, sil		; POP leaves the flags alone
+	mov	rsp, rdi
+	pop	r15
+	pop	r14
+	pop	r13
+	pop	r12
+	pop	r11
+	pop	r10
+	pop	r9
+	pop	r8
+	pop	rdi
+	pop	rsi
+	pop	rbp
+	pop	rbx
+	pop	rdx
+	pop	rcx
+	pop	rax
+	jz	.launch
+	vmresume
+	jmp	.failed
+.launch:
+	vmlaunch
+.failed:				; CF: VMfailInvalid, ZF: VMfailValid. RSP is &regs->host_rsp
+	mov	rsp, [rsp]
+	mov	eax, 1
+	mov	ecx, 2
+	cmovnc	eax, ecx
+	jmp	vmx_return
+
+; The processor comes here on every exit, with RSP = &regs->host_rsp.
+global vmx_exit:function hidden
+vmx_exit:
+	push	rax
+	push	rcx
+	push	rdx
+	push	rbx
+	push	rbp
+	push	rsi
+	push	rdi
+	push	r8
+	push	r9
+	push	r10
+	push	r11
+	push	r12
+	push	r13
+	push	r14
+	push	r15
+	mov	rsp, [rsp + HOST_RSP_SLOT]
+	xor	eax, eax		; VMX_EXITED; and no guest value stays in a register
+	xor	ecx, ecx
+	xor	edx, edx
+	xor	esi, esi
+	xor	edi, edi
+	xor	r8d, r8d
+	xor	r9d, r9d
+	xor	r10d, r10d
+	xor	r11d, r11d
+vmx_return:
+	pop	r15
+	pop	r14
+	pop	r13
+	pop	r12
+	pop	rbx
+	pop	rbp
+	cld				; RFLAGS is 2 after an exit: DF is clear; after a failure it is ours
+	ret
+
+section .note.GNU-stack noalloc noexec nowrite progbits

@@ -1,0 +1,63 @@
+/*
+ * A VMCS and its fields. All functions work on the current VMCS of this CPU; there are no locks.
+ * A field that a VMREAD or VMWRITE does not know is our own mistake: panic with its name.
+ */
+#ifndef VMX_VMCS_H
+#define VMX_VMCS_H
+
+#include "lib/types.h"
+#include "vmx/fields.h"
+
+/* SDM, "Format of the VMCS Region". The rest of the region is the processor's own. */
+struct vmcs {
+	u32 revision;
+	u32 abort;
+	u8 data[PAGE_SIZE - 8];
+};
+_Static_assert(sizeof(struct vmcs) == PAGE_SIZE, "a VMCS region is a page");
+
+/* Prepare the zeroed page @vmcs: launch state clear. Panics on VMfail. */
+void vmcs_init(struct vmcs *vmcs, u32 revision);
+
+/* Make @vmcs the current one of this CPU. */
+void vmcs_load(struct vmcs *vmcs);
+
+/* Write back what the CPU caches of @vmcs; it is clear and current nowhere afterwards. */
+void vmcs_clear(struct vmcs *vmcs);
+
+void vmcs_access_failed(const char *what, enum vmcs_field field) __attribute__((noreturn, cold));
+
+static inline u64 vmcs_read(enum vmcs_field field)
+{
+	u64 value;
+	bool fail;
+
+	__asm__ volatile("vmread %2, %1"
+			 : "=@ccbe"(fail), "=rm"(value)
+			 : "r"((u64)field)
+			 : "memory");
+	if (unlikely(fail))
+		vmcs_access_failed("VMREAD", field);
+	return value;
+}
+
+static inline u32 vmcs_read32(enum vmcs_field field)
+{
+	return (u32)vmcs_read(field);
+}
+
+static inline void vmcs_write(enum vmcs_field field, u64 value)
+{
+	bool fail;
+
+	__asm__ volatile("vmwrite %1, %2"
+			 : "=@ccbe"(fail)
+			 : "rm"(value), "r"((u64)field)
+			 : "memory");
+	if (unlikely(fail))
+		vmcs_access_failed("VMWRITE", field);
+}
+
+const char *vmx_instruction_error_name(unsigned int error);
+
+#endif
