@@ -40,6 +40,8 @@ struct boot_image {
 	hpa_t data, data_end;     /* RW- (bss included) */
 };
 
+struct uart;
+
 struct boot_info {
 	struct mem_range range[BOOT_MAX_RANGES]; /* sorted, no overlap, like neighbours merged */
 	unsigned int ranges;
@@ -49,11 +51,18 @@ struct boot_info {
 	struct config config;
 	u64 start_tsc; /* RDTSC at the start of the application */
 	bool secure_boot;
+	/*
+	 * The host's serial line: set up, already a sink of printk, and the only driver of its chip
+	 * that may exist. NULL = none. (The framebuffer, if it is used, is a sink of printk too.)
+	 */
+	struct uart *uart;
+	u16 uart_port;     /* its I/O port: UART_COM1 or UART_COM2 */
 };
 
 /*
- * The VMM's entry, called once by boot/ after ExitBootServices, on the firmware's stack and page
- * tables. @info stays valid for ever (it lies in the image's data).
+ * The VMM's entry, called once by boot/ after ExitBootServices with interrupts off, on a stack in
+ * the image's data and on the firmware's page tables; neither is MEM_FREE. The firmware's GDT and
+ * IDT may be. @info stays valid for ever (it lies in the image's data).
  */
 void vmm_main(struct boot_info *info) __attribute__((noreturn));
 
