@@ -1,12 +1,10 @@
+#include "lib/output_lock.h"
 #include "lib/print.h"
 #include "lib/printk.h"
 #include "lib/string.h"
 
 #define MESSAGE_SIZE 1024 /* as the header promises */
 #define EARLY_SIZE   8192
-
-/* Spins after which the lock's owner is given up: an exception may have come out of a printk. */
-#define LOCK_SPINS 10000000u
 
 static const char *const prefix[] = {
 	[LOG_ERR] = "lintel: error: ",
@@ -18,7 +16,7 @@ static const char *const prefix[] = {
 #define PREFIX_MAX 24
 
 static struct printk_sink *sinks;
-static bool locked;
+static struct output_lock lock;
 
 /* Lines printed while there was no sink: a byte of level, then the text with its '\n'. */
 static struct {
@@ -26,24 +24,6 @@ static struct {
 	size_t len;
 	unsigned int lost; /* lines that did not fit */
 } early;
-
-/*
- * Keeps the lines of different CPUs apart. It is taken from an owner that does not give it back:
- * a torn line is better than a silent panic.
- */
-static void lock(void)
-{
-	for (unsigned int i = 0; i < LOCK_SPINS; i++) {
-		if (!__atomic_exchange_n(&locked, true, __ATOMIC_ACQUIRE))
-			return;
-		__asm__ volatile("pause");
-	}
-}
-
-static void unlock(void)
-{
-	__atomic_store_n(&locked, false, __ATOMIC_RELEASE);
-}
 
 static void sink_write(struct printk_sink *sink, enum log_level level, const char *line, size_t len)
 {
@@ -90,26 +70,26 @@ void printk_add_sink(struct printk_sink *sink)
 {
 	struct printk_sink **end = &sinks;
 
-	lock();
+	output_lock(&lock);
 	if (!sinks)
 		early_replay(sink);
 	while (*end)
 		end = &(*end)->next;
 	sink->next = NULL;
 	*end = sink;
-	unlock();
+	output_unlock(&lock);
 }
 
 void printk_remove_sink(struct printk_sink *sink)
 {
-	lock();
+	output_lock(&lock);
 	for (struct printk_sink **p = &sinks; *p; p = &(*p)->next) {
 		if (*p == sink) {
 			*p = sink->next;
 			break;
 		}
 	}
-	unlock();
+	output_unlock(&lock);
 }
 
 /* One line of a message, @text of @len bytes without '\n', to every sink. */
@@ -139,7 +119,7 @@ void printk(enum log_level level, const char *fmt, ...)
 	end = text + vscnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
 
-	lock();
+	output_lock(&lock);
 	do {
 		const char *nl = memchr(line, '\n', (size_t)(end - line));
 		const char *stop = nl ? nl : end;
@@ -147,5 +127,5 @@ void printk(enum log_level level, const char *fmt, ...)
 		print_line(level, line, (size_t)(stop - line));
 		line = stop + 1;
 	} while (line < end);
-	unlock();
+	output_unlock(&lock);
 }
