@@ -20,10 +20,6 @@ FATAL = re.compile(r".*(?:\(13\) exception with no resolution|>>PANIC<<(?! ACPI 
 # A power-off ends Bochs like a panic, with status 1; only this tells them apart.
 POWER_OFF = re.compile(r">>PANIC<< (?:ACPI control: soft power off|Shutdown port)")
 
-# Firmware parks the other CPUs in MWAIT. From three CPUs on, Bochs spends nearly all its time on their waking each other
-# up (a boot takes 120 s longer), so that feature is hidden unless the caller has a list of his own.
-SLOW_MWAIT_CPUS = 3
-
 
 @dataclass
 class Bochs:
@@ -164,13 +160,6 @@ def prepare() -> Bochs:
     return bochs
 
 
-def excluded(options: Options) -> list[str]:
-    """The CPU features to hide: the caller's list, else what makes Bochs bearable."""
-    if options.exclude_features is not None:
-        return options.exclude_features
-    return ["mwait"] if options.cpus >= SLOW_MWAIT_CPUS else []
-
-
 def _silenced(options: Options, chips: tuple[str, ...]) -> str:
     """Bochs writes a line per EPT violation and per evaluation of a virtual interrupt: gigabytes, unless told not to."""
     quiet = [chip for chip in chips if chip not in options.bochs_log]
@@ -198,8 +187,8 @@ def slirp(net: Net) -> str:
 
 def configuration(bochs: Bochs, options: Options, boot_image: Path, serial: str) -> str:
     """The bochsrc. Fixed time and no tie to the host's clock: with one CPU and no typed input, a run repeats exactly."""
-    features = excluded(options)
-    exclude = f', exclude_features="{",".join(features)}"' if features else ""
+    features = ",".join(options.exclude_features)
+    exclude = f', exclude_features="{features}"' if features else ""
     lines = [
         "plugin_ctrl: unmapped=true, biosdev=true, speaker=false, parallel=false, serial=true" + (", e1000=true" if options.net else ""),
         "config_interface: textconfig",

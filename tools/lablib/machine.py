@@ -21,6 +21,7 @@ MachineFailed, with the reason, when Lintel panics, Bochs reports a triple fault
   m.running()        is the emulator alive?                 m.kill()  ends it (leaving the with block does, too)
 """
 
+import fcntl
 import os
 import shlex
 import shutil
@@ -74,8 +75,14 @@ class Machine:
 
     def _clean_folder(self) -> None:
         """A folder of the same name is a former run's: nothing of it may pass for this one's."""
+        RUNS.mkdir(parents=True, exist_ok=True)
+        self._lock = open(RUNS / f".{self.folder.name}.running", "w", encoding="ascii")  # pylint: disable=consider-using-with
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LabError(f"a run named {self.folder.name} is still going on: choose another --name") from None
         shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
+        self.folder.mkdir()
 
     def _prepare(self) -> list[str]:
         disk = self.folder / "boot.img"
@@ -163,6 +170,7 @@ class Machine:
         self._listener.close()
         for disk in [Disk(self.folder / "boot.img"), *self.options.disks]:
             Path(f"{disk.path.resolve()}.lock").unlink(missing_ok=True)
+        self._lock.close()
         # The copy of the boot disk is large and can be made again from the ESP.
         (self.folder / "boot.img").unlink(missing_ok=True)
 

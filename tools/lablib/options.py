@@ -65,7 +65,7 @@ class Options:
     image: Path | None = None
     disks: list[Disk] = field(default_factory=list)
     net: Net | None = None
-    exclude_features: list[str] | None = None
+    exclude_features: list[str] = field(default_factory=list)
     bochs_log: tuple[str, ...] = ()
     name: str = ""
 
@@ -98,14 +98,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--image", type=Path, metavar="FILE", help="disk image to boot (a copy is)")
     parser.add_argument("--disk", action="append", default=[], metavar="FILE[,bus=BUS]", help="further disk; written in place; BUS (QEMU only): virtio, nvme, ahci, ide")
     parser.add_argument("--net", metavar="user[,hostfwd=...]", help="a network card; hostfwd=tcp:127.0.0.1:8080-:80")
-    parser.add_argument("--exclude-features", default=None, metavar="LIST", help="CPU features to hide from the machine, e.g. x2apic,pcid; 'none' hides nothing")
+    parser.add_argument("--exclude-features", default="", metavar="LIST", help="CPU features to hide from the machine, e.g. x2apic,pcid")
     parser.add_argument("--bochs-log", default="", metavar="LIST", help="keep Bochs' own messages of: cpu, apic")
     parser.add_argument("--name", default="", metavar="NAME", help="folder of the logs below build/lab/ (default: the process number)")
 
 
 def from_arguments(arguments: argparse.Namespace) -> Options:
     """The checked options of a parsed command line."""
-    features = arguments.exclude_features
     options = Options(
         machine=arguments.machine,
         cpu=arguments.cpu,
@@ -115,14 +114,10 @@ def from_arguments(arguments: argparse.Namespace) -> Options:
         image=arguments.image,
         disks=[Disk.parse(text) for text in arguments.disk],
         net=Net.parse(arguments.net) if arguments.net else None,
-        exclude_features=None if features is None else split_features(features),
+        exclude_features=[word.strip() for word in arguments.exclude_features.split(",") if word.strip()],
         bochs_log=tuple(word for word in arguments.bochs_log.split(",") if word),
         name=arguments.name,
     )
     options.check()
     return options
 
-
-def split_features(text: str) -> list[str]:
-    """x2apic,pcid as a list; 'none' and nothing are the empty list, which also switches a machine's default off."""
-    return [word.strip() for word in text.split(",") if word.strip() and word.strip() != "none"]

@@ -21,7 +21,7 @@ def find() -> str | None:
 
 def _cpu(options: Options) -> str:
     model = options.cpu or ("host" if options.machine == "kvm" else "max")
-    return ",".join([model] + ["-" + FEATURES.get(name, name.replace("_", "-")) for name in options.exclude_features or []])
+    return ",".join([model] + ["-" + FEATURES.get(name, name.replace("_", "-")) for name in options.exclude_features])
 
 
 def _escape(path: Path) -> str:
