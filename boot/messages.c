@@ -1,0 +1,107 @@
+#include "boot/messages.h"
+#include "boot/config.h"
+#include "boot/efi.h"
+#include "drivers/fbtext.h"
+#include "drivers/uart.h"
+#include "lib/printk.h"
+
+static struct uart uart;
+static struct fbtext fbtext;
+
+static void firmware_write(struct printk_sink *sink, const char *text, size_t len)
+{
+	(void)sink;
+	for (size_t i = 0; i < len; i++) {
+		CHAR16 c[3] = { (u8)text[i], 0, 0 };
+
+		if (text[i] == '\n') {
+			c[0] = '\r';
+			c[1] = '\n';
+		}
+		efi->ConOut->OutputString(efi->ConOut, c);
+	}
+}
+
+static struct printk_sink firmware_sink = { .write = firmware_write };
+
+static bool use_uart(struct boot_info *info, u16 port, enum log_level level)
+{
+	struct uart_regs regs = uart_at_port(port);
+
+	if (!uart_probe(&regs))
+		return false;
+	uart_init(&uart, regs);
+	uart_add_sink(&uart, level);
+	info->uart = &uart;
+	info->uart_port = port;
+	return true;
+}
+
+static bool use_framebuffer(const struct boot_info *info, enum log_level level)
+{
+	if (!info->fb.base)
+		return false;
+	fbtext_add_sink(&fbtext, level);
+	return true;
+}
+
+static void use_firmware(enum log_level level)
+{
+	if (!efi->ConOut)
+		return;
+	firmware_sink.level = level;
+	printk_add_sink(&firmware_sink);
+}
+
+static void remove_all(struct boot_info *info)
+{
+	if (info->uart) {
+		uart_flush(info->uart);
+		printk_remove_sink(&uart.sink);
+	}
+	info->uart = NULL;
+	info->uart_port = 0;
+	printk_remove_sink(&fbtext.sink);
+	printk_remove_sink(&firmware_sink);
+}
+
+static bool use(struct boot_info *info, enum config_console console, enum log_level level)
+{
+	bool any = false;
+
+	if (console == CONSOLE_AUTO || console == CONSOLE_COM1)
+		any |= use_uart(info, UART_COM1, level);
+	if (console == CONSOLE_COM2)
+		any |= use_uart(info, UART_COM2, level);
+	if (console == CONSOLE_AUTO || console == CONSOLE_FRAMEBUFFER)
+		any |= use_framebuffer(info, level);
+	return any;
+}
+
+void messages_start(struct boot_info *info)
+{
+	if (info->fb.base)
+		fbtext_init(&fbtext, &info->fb);
+	if (!use(info, CONSOLE_AUTO, LOG_INFO))
+		use_firmware(LOG_INFO);
+}
+
+void messages_configure(struct boot_info *info)
+{
+	const struct host_config *host = &info->config.host;
+	enum log_level level = host->log_level;
+
+	remove_all(info);
+	if (use(info, host->console, level))
+		return;
+	if (!use(info, CONSOLE_AUTO, level))
+		use_firmware(level);
+	if (host->console != CONSOLE_AUTO)
+		pr_warn("boot: the console that " CONFIG_FILE " asks for does not answer: "
+			"using what does\n");
+}
+
+void messages_leave_firmware(void)
+{
+	printk_remove_sink(&firmware_sink);
+}
