@@ -37,7 +37,7 @@ struct ept_pages {
 /* What may be used; all false is what every processor with EPT can do. */
 struct ept_features {
 	bool leaf_2m;
-	bool leaf_1g;
+	bool leaf_1g;        /* no use without leaf_2m */
 	bool exec_only;      /* EPT_EXEC alone is a legal right */
 	bool accessed_dirty; /* the processor writes accessed and dirty flags */
 	bool no_exec_large;  /* executable leaves are 4 KiB only: the iTLB multihit erratum */
@@ -59,8 +59,8 @@ struct ept {
 	hpa_t root;
 	/*
 	 * Moves on with every store that cached translations may contradict: rights, frame or type of
-	 * what was present. A processor whose last INVEPT saw another value needs one before it
-	 * enters the guest. What was not present is not cached, so mapping it moves nothing.
+	 * what was present. A processor that has not done an INVEPT at this value yet needs one before
+	 * it enters the guest. What was not present is not cached, so mapping it moves nothing.
 	 * ("Guidelines for Use of the INVEPT Instruction")
 	 */
 	u64 generation;
@@ -96,10 +96,9 @@ int ept_protect(struct ept *ept, gpa_t gpa, u64 size, u32 rights) __must_check;
 
 /*
  * Replace tables that say no more than one larger leaf would, or nothing, by that leaf or nothing.
- * No translation changes. Returns how many were replaced; retires one table for each, and so has to
- * be called again after ept_reclaim until it returns 0.
+ * No translation changes. True: more tables than can be retired; call it again after ept_reclaim.
  */
-unsigned int ept_merge(struct ept *ept);
+bool ept_merge(struct ept *ept) __must_check;
 
 /*
  * Give retired tables back. Only after every processor that runs on @ept has done an INVEPT at the

@@ -13,12 +13,9 @@ enum memtype {
 };
 
 /* 2, 3 and everything above 6 are reserved. */
-static inline bool memtype_valid(unsigned int type)
+static inline bool memtype_valid(u64 type)
 {
-	return type < 8 && ((BIT(MEMTYPE_UC) | BIT(MEMTYPE_WC) | BIT(MEMTYPE_WT) | BIT(MEMTYPE_WP) |
-			     BIT(MEMTYPE_WB)) >>
-				    type &
-			    1);
+	return type <= MEMTYPE_WB && type != 2 && type != 3;
 }
 
 #endif
