@@ -1,0 +1,153 @@
+/*
+ * Interrupt messages: whom they name, and what each delivery mode does there.
+ * Intel SDM, "Determining IPI Destination". A set of local APICs is a mask of places on the bus.
+ */
+#include "vioapic/vlapic_private.h"
+
+_Static_assert(VAPIC_MAX < 32, "a set of local APICs is a u32");
+
+void vapic_bus_init(struct vapic_bus *bus, u64 timer_hz, unsigned int features)
+{
+	*bus = (struct vapic_bus){ .timer_hz = timer_hz, .features = features };
+}
+
+bool vapic_bus_join(struct vapic_bus *bus, struct vlapic *v)
+{
+	if (bus->count == VAPIC_MAX)
+		return false;
+	bus->apic[bus->count++] = v;
+	return true;
+}
+
+static bool matches_logical(const struct vlapic *v, u32 mda)
+{
+	u32 ldr = vlapic_get(v, APIC_LDR);
+
+	if (vlapic_is_x2apic(v))
+		return ldr >> 16 == mda >> 16 && ldr & mda & 0xffff;
+	if (mda > 0xff)
+		return false;
+	ldr >>= 24;
+	switch (vlapic_get(v, APIC_DFR) >> 28) {
+	case APIC_DFR_FLAT: return ldr & mda;
+	case APIC_DFR_CLUSTER: return ldr >> 4 == mda >> 4 && ldr & mda & 0xf;
+	default: return false;
+	}
+}
+
+static bool matches(const struct vlapic *v, const struct vapic_msg *msg)
+{
+	if (!(v->base & APIC_BASE_EN))
+		return false;
+	if (msg->dest == VAPIC_BROADCAST)
+		return true;
+	return msg->logical ? matches_logical(v, msg->dest) : v->id == msg->dest;
+}
+
+static u32 destinations(const struct vapic_bus *bus, const struct vapic_msg *msg)
+{
+	u32 set = 0;
+
+	for (unsigned int i = 0; i < bus->count; i++) {
+		if (matches(bus->apic[i], msg))
+			set |= 1u << i;
+	}
+	return set;
+}
+
+/* Of @set the one with the lowest processor priority; equals take turns. */
+static u32 arbitrate(struct vapic_bus *bus, u32 set)
+{
+	unsigned int best = bus->count;
+	unsigned int best_class = ~0u;
+
+	for (unsigned int n = 0; n < bus->count; n++) {
+		unsigned int i = (bus->next + n) % bus->count;
+		unsigned int class;
+
+		if (!(set >> i & 1) || !bus->apic[i]->enabled)
+			continue;
+		class = vlapic_ppr(bus->apic[i]) >> 4;
+		if (class < best_class) {
+			best_class = class;
+			best = i;
+		}
+	}
+	if (best == bus->count)
+		return 0;
+	bus->next = (best + 1) % bus->count;
+	return 1u << best;
+}
+
+static bool deliver_to(struct vlapic *v, const struct vapic_msg *msg)
+{
+	switch (msg->mode) {
+	case VAPIC_FIXED:
+	case VAPIC_LOWEST: return vlapic_post(v, msg->vector, msg->level);
+	case VAPIC_NMI: v->ops->nmi(v->ops_ctx); return true;
+	case VAPIC_INIT: v->ops->init(v->ops_ctx); return true;
+	case VAPIC_SIPI: v->ops->sipi(v->ops_ctx, msg->vector); return true;
+	default: return false; /* SMI: there is no SMM. ExtINT: see vlapic_accepts_pic */
+	}
+}
+
+static bool deliver_to_set(struct vapic_bus *bus, u32 set, const struct vapic_msg *msg)
+{
+	bool taken = false;
+
+	if (msg->mode == VAPIC_LOWEST)
+		set = arbitrate(bus, set);
+	for (; set; set &= set - 1)
+		taken |= deliver_to(bus->apic[__builtin_ctz(set)], msg);
+	return taken;
+}
+
+bool vapic_bus_deliver(struct vapic_bus *bus, const struct vapic_msg *msg)
+{
+	return deliver_to_set(bus, destinations(bus, msg), msg);
+}
+
+static struct vapic_msg make_msg(u32 low, u32 dest)
+{
+	return (struct vapic_msg){ .dest = dest,
+				   .vector = low & APIC_VECTOR,
+				   .mode = APIC_MODE(low),
+				   .logical = low & APIC_LOGICAL,
+				   .level = low & APIC_LEVEL_TRIGGER };
+}
+
+struct vapic_msg vapic_msg_short(u32 low, u8 dest)
+{
+	return make_msg(low, dest == 0xff ? VAPIC_BROADCAST : dest);
+}
+
+/*
+ * IPIs are always edge-triggered, and INIT level de-assert does nothing: of the ICR's trigger mode
+ * and level bits nothing else is left. Intel SDM, "Interrupt Command Register (ICR)".
+ */
+void vlapic_send_ipi(struct vlapic *v, u32 icr_low, u32 dest)
+{
+	struct vapic_bus *bus = v->bus;
+	struct vapic_msg msg = make_msg(icr_low, dest);
+	struct vapic_msg all = { .dest = VAPIC_BROADCAST };
+	u32 self = 0, set = 0;
+
+	if (msg.mode == VAPIC_INIT && msg.level && !(icr_low & APIC_ICR_ASSERT))
+		return;
+	if (msg.mode <= VAPIC_LOWEST && msg.vector < APIC_FIRST_VECTOR) {
+		vlapic_error(v, APIC_ESR_SEND_ILLEGAL_VECTOR);
+		return;
+	}
+	msg.level = false;
+	for (unsigned int i = 0; i < bus->count; i++) {
+		if (bus->apic[i] == v)
+			self = 1u << i;
+	}
+	switch (APIC_ICR_SHORTHAND(icr_low)) {
+	case SHORTHAND_NONE: set = destinations(bus, &msg); break;
+	case SHORTHAND_SELF: set = self; break;
+	case SHORTHAND_ALL: set = destinations(bus, &all); break;
+	case SHORTHAND_OTHERS: set = destinations(bus, &all) & ~self; break;
+	}
+	deliver_to_set(bus, set, &msg);
+}

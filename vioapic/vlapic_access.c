@@ -1,0 +1,234 @@
+/* The guest reads and writes registers of its local APIC, by MSR (x2APIC) or in the page (xAPIC). */
+#include "vioapic/vlapic_private.h"
+
+enum { XAPIC_R = 1, XAPIC_W = 2, X2APIC_R = 4, X2APIC_W = 8 };
+
+#define X_RO (XAPIC_R | X2APIC_R)
+#define X_WO (XAPIC_R | XAPIC_W | X2APIC_W) /* the page has no write-only: it reads as 0 */
+#define X_RW (XAPIC_R | XAPIC_W | X2APIC_R | X2APIC_W)
+
+static void write_eoi(struct vlapic *v, u32 off, u32 value)
+{
+	(void)off;
+	(void)value;
+	vlapic_eoi(v);
+}
+
+/* The unused bits of the DFR are ones. */
+static void write_dfr(struct vlapic *v, u32 off, u32 value)
+{
+	vlapic_set(v, off, value | 0x0fffffff);
+}
+
+/* Intel SDM, "Local APIC State After It Has Been Software Disabled": all LVT masks are set. */
+static void write_svr(struct vlapic *v, u32 off, u32 value)
+{
+	vlapic_set(v, off, value);
+	vlapic_update_enabled(v);
+	if (value & APIC_SVR_ENABLE)
+		return;
+	for (u32 lvt = APIC_LVT_TIMER; lvt <= APIC_LVT_ERROR; lvt += 0x10)
+		vlapic_set(v, lvt, vlapic_get(v, lvt) | APIC_MASKED);
+}
+
+/* A write of anything fetches the errors since the last write. */
+static void write_esr(struct vlapic *v, u32 off, u32 value)
+{
+	(void)value;
+	vlapic_set(v, off, __atomic_exchange_n(&v->errors, 0, __ATOMIC_SEQ_CST));
+}
+
+static void write_icr(struct vlapic *v, u32 off, u32 value)
+{
+	u32 dest = vlapic_get(v, APIC_ICR_HIGH);
+
+	vlapic_set(v, off, value);
+	if (!vlapic_is_x2apic(v)) {
+		dest >>= 24;
+		if (dest == 0xff)
+			dest = VAPIC_BROADCAST;
+	}
+	vlapic_send_ipi(v, value, dest);
+}
+
+static void write_self_ipi(struct vlapic *v, u32 off, u32 value)
+{
+	(void)off;
+	vlapic_send_ipi(v, SHORTHAND_SELF << 18 | value, 0);
+}
+
+static void write_lvt(struct vlapic *v, u32 off, u32 value)
+{
+	if (!(vlapic_get(v, APIC_SVR) & APIC_SVR_ENABLE))
+		value |= APIC_MASKED;
+	vlapic_set(v, off, value);
+}
+
+/* Into TSC-deadline mode and out of it disarms: Intel SDM, "TSC-Deadline Mode". */
+static void write_lvt_timer(struct vlapic *v, u32 off, u32 value)
+{
+	if ((vlapic_get(v, off) ^ value) & APIC_TIMER_TSC_DEADLINE)
+		vlapic_timer_stop(v);
+	write_lvt(v, off, value);
+}
+
+static void write_initial_count(struct vlapic *v, u32 off, u32 value)
+{
+	if (vlapic_get(v, APIC_LVT_TIMER) & APIC_TIMER_TSC_DEADLINE)
+		return;
+	vlapic_set(v, off, value);
+	vlapic_timer_start(v);
+}
+
+static void write_divide(struct vlapic *v, u32 off, u32 value)
+{
+	(void)off;
+	vlapic_timer_set_divide(v, value);
+}
+
+static u32 read_ppr(const struct vlapic *v)
+{
+	return vlapic_ppr(v);
+}
+
+/*
+ * The policy. Bits that are neither writable nor read-only are reserved: set in a write, they are
+ * a #GP in x2APIC mode and ignored in xAPIC mode. A register without a line does not exist.
+ * Intel SDM, "x2APIC Register Address Space".
+ */
+struct reg_policy {
+	u8 access;
+	u32 writable;
+	u32 read_only;
+	void (*write)(struct vlapic *v, u32 off, u32 value); /* NULL: it is stored */
+	u32 (*read)(const struct vlapic *v);                 /* NULL: as it is in the page */
+};
+
+#define LVT_BITS  (APIC_MASKED | APIC_VECTOR | 7u << APIC_MODE_SHIFT)
+#define LINT_BITS (LVT_BITS | APIC_ACTIVE_LOW | APIC_LEVEL_TRIGGER)
+#define LINT_RO   (APIC_STATUS | APIC_REMOTE_IRR)
+#define TIMER_LVT (APIC_MASKED | APIC_VECTOR | APIC_TIMER_MODE)
+
+static const struct reg_policy policy[] = {
+	[APIC_ID >> 4] = {X_RO,               0,                         0,           NULL,                NULL                },
+	[APIC_VERSION >> 4] = { X_RO,              0,                         0,           NULL,                NULL                },
+	[APIC_TPR >> 4] = { X_RW,              0xff,                      0,           NULL,                NULL                },
+	[APIC_PPR >> 4] = { X_RO,              0,                         0,           NULL,                read_ppr            },
+	[APIC_EOI >> 4] = { X_WO,              0,                         0,           write_eoi,           NULL                },
+	[APIC_LDR >> 4] = { X_RO | XAPIC_W,    0xff000000,                0,           NULL,                NULL                },
+	[APIC_DFR >> 4] = { XAPIC_R | XAPIC_W, 0xf0000000,                0,           write_dfr,           NULL                },
+	[APIC_SVR >> 4] = { X_RW,              0x13ff,                    0,           write_svr,           NULL                },
+	[APIC_ISR >> 4 ...(APIC_ESR >> 4) - 1] = { X_RO,              0,                         0,           NULL,                NULL                },
+	[APIC_ESR >> 4] = { X_RW,              0,                         0,           write_esr,           NULL                },
+	[APIC_ICR >> 4] = { X_RW,              0xccfff,                   APIC_STATUS, write_icr,           NULL                },
+	[APIC_ICR_HIGH >> 4] = { XAPIC_R | XAPIC_W, 0xff000000,                0,           NULL,                NULL                },
+	[APIC_LVT_TIMER >> 4] = { X_RW,              TIMER_LVT,                 APIC_STATUS, write_lvt_timer,     NULL                },
+	[APIC_LVT_THERMAL >> 4] = { X_RW,              LVT_BITS,                  APIC_STATUS, write_lvt,           NULL                },
+	[APIC_LVT_PMC >> 4] = { X_RW,              LVT_BITS,                  APIC_STATUS, write_lvt,           NULL                },
+	[APIC_LVT_LINT0 >> 4] = { X_RW,              LINT_BITS,                 LINT_RO,     write_lvt,           NULL                },
+	[APIC_LVT_LINT1 >> 4] = { X_RW,              LINT_BITS,                 LINT_RO,     write_lvt,           NULL                },
+	[APIC_LVT_ERROR >> 4] = { X_RW,              APIC_MASKED | APIC_VECTOR, APIC_STATUS, write_lvt,           NULL                },
+	[APIC_INITIAL_COUNT >> 4] = { X_RW,              ~0u,                       0,           write_initial_count, NULL                },
+	[APIC_CURRENT_COUNT >> 4] = { X_RO,              0,                         0,           NULL,                vlapic_timer_current},
+	[APIC_DIVIDE >> 4] = { X_RW,              0xb,                       0,           write_divide,        NULL                },
+	[APIC_SELF_IPI >> 4] = { X2APIC_W,          0xff,                      0,           write_self_ipi,      NULL                },
+};
+
+/* The line of the register at @off if it is accessible by all of @access, else NULL. */
+static const struct reg_policy *find_policy(u32 off, u8 access)
+{
+	u32 i = off >> 4;
+
+	if (i >= ARRAY_SIZE(policy) || (policy[i].access & access) != access)
+		return NULL;
+	return &policy[i];
+}
+
+static u32 writable_bits(const struct vlapic *v, u32 off, const struct reg_policy *p)
+{
+	if (off == APIC_LVT_TIMER && !(v->bus->features & VAPIC_TSC_DEADLINE))
+		return p->writable & ~APIC_TIMER_TSC_DEADLINE;
+	return p->writable;
+}
+
+static u32 reg_read(const struct vlapic *v, u32 off, const struct reg_policy *p)
+{
+	return p->read ? p->read(v) : vlapic_get(v, off);
+}
+
+static void reg_write(struct vlapic *v, u32 off, const struct reg_policy *p, u32 value)
+{
+	if (p->write)
+		p->write(v, off, value);
+	else
+		vlapic_set(v, off, value);
+}
+
+static const struct reg_policy *msr_policy(const struct vlapic *v, u32 msr, u8 access)
+{
+	if (!vlapic_is_x2apic(v) || msr < IA32_X2APIC(0) || msr > IA32_X2APIC(0xff0))
+		return NULL;
+	return find_policy((msr - IA32_X2APIC(0)) << 4, access);
+}
+
+bool vlapic_msr_read(struct vlapic *v, u32 msr, u64 *value)
+{
+	const struct reg_policy *p = msr_policy(v, msr, X2APIC_R);
+	u32 off = (msr - IA32_X2APIC(0)) << 4;
+
+	if (!p)
+		return false;
+	*value = reg_read(v, off, p);
+	if (off == APIC_ICR)
+		*value |= (u64)vlapic_get(v, APIC_ICR_HIGH) << 32;
+	return true;
+}
+
+/* In x2APIC mode the ICR is one register of 64 bits, the destination in its upper half. */
+bool vlapic_msr_write(struct vlapic *v, u32 msr, u64 value)
+{
+	const struct reg_policy *p = msr_policy(v, msr, X2APIC_W);
+	u32 off = (msr - IA32_X2APIC(0)) << 4;
+	u32 writable;
+
+	if (!p)
+		return false;
+	writable = writable_bits(v, off, p);
+	if (lower_32(value) & ~(writable | p->read_only))
+		return false;
+	if (off == APIC_ICR)
+		vlapic_set(v, APIC_ICR_HIGH, upper_32(value));
+	else if (upper_32(value))
+		return false;
+	reg_write(v, off, p, lower_32(value) & writable);
+	return true;
+}
+
+u64 vlapic_mmio_read(struct vlapic *v, u32 off, u8 size)
+{
+	const struct reg_policy *p = find_policy(off, XAPIC_R);
+	u64 value;
+
+	if (vlapic_mmio_base(v) == VLAPIC_NO_MMIO)
+		return ~0ULL;
+	if (off & 0xc)
+		return 0;
+	if (!p) {
+		vlapic_error(v, APIC_ESR_ILLEGAL_REGISTER);
+		return 0;
+	}
+	value = reg_read(v, off & ~0xfu, p) >> (off & 3) * 8;
+	return size < 4 ? value & ((1u << size * 8) - 1) : value;
+}
+
+void vlapic_mmio_write(struct vlapic *v, u32 off, u8 size, u64 value)
+{
+	const struct reg_policy *p = find_policy(off, XAPIC_R);
+
+	if (vlapic_mmio_base(v) == VLAPIC_NO_MMIO || off & 0xf || size != 4)
+		return;
+	if (!p)
+		vlapic_error(v, APIC_ESR_ILLEGAL_REGISTER);
+	else if (p->access & XAPIC_W)
+		reg_write(v, off, p, lower_32(value) & writable_bits(v, off, p));
+}
