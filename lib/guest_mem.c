@@ -27,6 +27,7 @@ static u8 *guest_ptr(const struct guest_mem *mem, gpa_t gpa, u64 *run)
 			return s->host + (gpa - s->gpa);
 		}
 	}
+	*run = 0;
 	return NULL;
 }
 
@@ -46,6 +47,40 @@ bool guest_mem_contains(const struct guest_mem *mem, gpa_t gpa, u64 len)
 	return true;
 }
 
+/*
+ * A word that the guest's other CPUs use as one, such as the index of a ring, is one access: of a
+ * copy byte by byte they, or we, could see a half. False: not a word that lies on its boundary.
+ */
+static bool load_word(void *dst, const u8 *src, u64 len)
+{
+	u64 word;
+
+	switch (IS_ALIGNED((uintptr_t)src, len) ? len : 0) {
+	case 2: word = __atomic_load_n((const u16 *)(const void *)src, __ATOMIC_RELAXED); break;
+	case 4: word = __atomic_load_n((const u32 *)(const void *)src, __ATOMIC_RELAXED); break;
+	case 8: word = __atomic_load_n((const u64 *)(const void *)src, __ATOMIC_RELAXED); break;
+	default: return false;
+	}
+	memcpy(dst, &word, len);
+	return true;
+}
+
+static bool store_word(u8 *dst, const void *src, u64 len)
+{
+	u64 word = 0;
+
+	if (len > sizeof(word) || !IS_ALIGNED((uintptr_t)dst, len))
+		return false;
+	memcpy(&word, src, len);
+	switch (len) {
+	case 2: __atomic_store_n((u16 *)(void *)dst, (u16)word, __ATOMIC_RELAXED); break;
+	case 4: __atomic_store_n((u32 *)(void *)dst, (u32)word, __ATOMIC_RELAXED); break;
+	case 8: __atomic_store_n((u64 *)(void *)dst, word, __ATOMIC_RELAXED); break;
+	default: return false;
+	}
+	return true;
+}
+
 bool guest_read(const struct guest_mem *mem, gpa_t gpa, void *buf, size_t len)
 {
 	u8 *dst = buf;
@@ -57,7 +92,8 @@ bool guest_read(const struct guest_mem *mem, gpa_t gpa, void *buf, size_t len)
 		const u8 *src = guest_ptr(mem, gpa, &run);
 
 		run = MIN(run, len);
-		memcpy(dst, src, run);
+		if (!load_word(dst, src, run))
+			memcpy(dst, src, run);
 		/* The copy is the truth from here on: the compiler may not go back to the guest. */
 		__asm__ volatile("" : : : "memory");
 	}
@@ -75,7 +111,8 @@ bool guest_write(const struct guest_mem *mem, gpa_t gpa, const void *buf, size_t
 		u8 *dst = guest_ptr(mem, gpa, &run);
 
 		run = MIN(run, len);
-		memcpy(dst, src, run);
+		if (!store_word(dst, src, run))
+			memcpy(dst, src, run);
 	}
 	return true;
 }

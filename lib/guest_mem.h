@@ -27,7 +27,8 @@ int guest_mem_add(struct guest_mem *mem, gpa_t gpa, u64 size, u8 *host) __must_c
 
 /*
  * Copy @len bytes. False, and nothing copied, unless all of [gpa, gpa + len) is RAM.
- * A range may span adjacent slots. A length of 0 is true.
+ * A range may span adjacent slots. A length of 0 is true. A word of 2, 4 or 8 bytes on its own
+ * boundary is read or written by one access, so that no CPU sees a half of it.
  */
 bool guest_read(const struct guest_mem *mem, gpa_t gpa, void *buf, size_t len) __must_check;
 bool guest_write(const struct guest_mem *mem, gpa_t gpa, const void *buf, size_t len) __must_check;
