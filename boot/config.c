@@ -330,8 +330,8 @@ unsigned int config_parse(struct config *cfg, const char *text, size_t size,
 	cfg->host.log_level = LOG_INFO; /* the other defaults are 0 */
 	if (size > CONFIG_MAX_SIZE) {
 		cfg->errors++;
-		pr_err(CONFIG_FILE ": %zu KiB are too large: expected at most %u KiB\n", size >> 10,
-		       (u32)(CONFIG_MAX_SIZE >> 10));
+		pr_err(CONFIG_FILE ": %zu bytes are too large: expected at most %zu\n", size,
+		       (size_t)CONFIG_MAX_SIZE);
 		return cfg->errors;
 	}
 	if (starts_with(text, size, "\xff\xfe") || starts_with(text, size, "\xfe\xff")) {

@@ -23,6 +23,7 @@ static void firmware_write(struct printk_sink *sink, const char *text, size_t le
 }
 
 static struct printk_sink firmware_sink = { .write = firmware_write };
+static bool firmware_only; /* neither a UART nor a framebuffer */
 
 static bool use_uart(struct boot_info *info, u16 port, enum log_level level)
 {
@@ -49,6 +50,7 @@ static void use_firmware(enum log_level level)
 {
 	if (!efi->ConOut)
 		return;
+	firmware_only = true;
 	firmware_sink.level = level;
 	printk_add_sink(&firmware_sink);
 }
@@ -59,6 +61,7 @@ static void remove_all(struct boot_info *info)
 		uart_flush(info->uart);
 		printk_remove_sink(&uart.sink);
 	}
+	firmware_only = false;
 	info->uart = NULL;
 	info->uart_port = 0;
 	printk_remove_sink(&fbtext.sink);
@@ -103,5 +106,8 @@ void messages_configure(struct boot_info *info)
 
 void messages_leave_firmware(void)
 {
+	if (!firmware_only)
+		return;
+	pr_warn("boot: there is no UART and no framebuffer: these are the last words\n");
 	printk_remove_sink(&firmware_sink);
 }

@@ -1,0 +1,56 @@
+/* Any bytes as lintel.conf: no crash, and what is called good can be used as it is. */
+#include "boot/config.h"
+#include "lib/printk.h"
+#include "lib/string.h"
+#include "tests/unit/host_support.h"
+
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static u64 bits_of(const char *name)
+{
+	return strlen(name) & 3; /* lengths that are a multiple of 4 are unknown */
+}
+
+static const struct config_names names = { bits_of, bits_of };
+static struct config cfg;
+
+static void require(bool condition)
+{
+	if (!condition)
+		abort();
+}
+
+static void check_vm(const struct vm_config *vm)
+{
+	require(memchr(vm->name, 0, sizeof(vm->name)) && vm->name[0]);
+	require(memchr(vm->kernel, 0, sizeof(vm->kernel)));
+	require(memchr(vm->initrd, 0, sizeof(vm->initrd)));
+	require(memchr(vm->cmdline, 0, sizeof(vm->cmdline)));
+	require(vm->line > 0);
+	if (vm->bad)
+		return;
+	require(vm->kernel[0] && vm->kernel_line > vm->line);
+	require(!vm->initrd_line == !vm->initrd[0]);
+	require(vm->cpus >= 1 && vm->cpus <= CONFIG_MAX_CPUS);
+	require(vm->memory >= MIB(16) && IS_ALIGNED(vm->memory, MIB(2)));
+	require(vm->restart <= RESTART_ALWAYS);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	unsigned int errors;
+
+	capture_nothing();
+	errors = config_parse(&cfg, (const char *)data, size, &names);
+	require(errors == cfg.errors && cfg.vms <= CONFIG_MAX_VMS);
+	require(cfg.vms || errors);
+	require(cfg.host.console <= CONSOLE_FRAMEBUFFER && cfg.host.idle <= IDLE_STAY);
+	require(cfg.host.log_level <= LOG_DEBUG);
+	for (unsigned int i = 0; i < cfg.vms; i++) {
+		check_vm(&cfg.vm[i]);
+		require(errors || !cfg.vm[i].bad);
+	}
+	return 0;
+}

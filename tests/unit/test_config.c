@@ -1,0 +1,414 @@
+/* lintel.conf: what is read, what is refused, and the exact words of each refusal. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "boot/config.h"
+#include "lib/printk.h"
+#include "lib/string.h"
+#include "tests/unit/host_support.h"
+
+static struct config cfg;
+
+static u64 mask_bits(const char *name)
+{
+	if (!strcmp(name, "profile:both"))
+		return 3;
+	return !strcmp(name, "vid") ? 1 : !strcmp(name, "vpid") ? 2 : 0;
+}
+
+static u64 hide_bits(const char *name)
+{
+	return !strcmp(name, "x2apic") ? 4 : !strcmp(name, "pv") ? 8 : 0;
+}
+
+static const struct config_names names = { mask_bits, hide_bits };
+
+/* An exact copy on the heap, so that the sanitizer sees a read beyond the end. */
+static unsigned int parse_bytes(const char *text, size_t size)
+{
+	char *copy = malloc(size ? size : 1);
+	unsigned int errors;
+
+	memcpy(copy, text, size);
+	capture_start();
+	errors = config_parse(&cfg, copy, size, &names);
+	capture_stop();
+	free(copy);
+	assert_int_equal(errors, cfg.errors);
+	return errors;
+}
+
+static unsigned int parse(const char *text)
+{
+	return parse_bytes(text, strlen(text));
+}
+
+/* The whole example of the reference is understood, each key into its own field. */
+static void test_everything(void **state)
+{
+	const struct vm_config *vm = &cfg.vm[0];
+
+	(void)state;
+	assert_int_equal(parse("# a comment\n"
+			       "[lintel]\n"
+			       "console = com2   # and one here\n"
+			       "idle=stay\n"
+			       "\tlog =\twarning\t\n"
+			       "mask = vid , vpid\n"
+			       "errata-ignore = profile:both\n"
+			       "selftest = yes\n"
+			       "\n"
+			       "[ vm debian-12.5_a ]\n"
+			       "cpus = 2\n"
+			       "memory = 1g\n"
+			       "kernel = sub/vmlinuz\n"
+			       "initrd = initrd.img\n"
+			       "cmdline = root=/dev/vda1 a#b   quiet # not this\n"
+			       "restart = on-crash\n"
+			       "hide = x2apic,pv\n"
+			       "debug-exit = 0xF4\n"
+			       "console = uart\n"),
+			 0);
+	assert_string_equal(capture_text(), "");
+	assert_int_equal(cfg.host.console, CONSOLE_COM2);
+	assert_int_equal(cfg.host.idle, IDLE_STAY);
+	assert_int_equal(cfg.host.log_level, LOG_WARN);
+	assert_int_equal(cfg.host.mask, 3);
+	assert_int_equal(cfg.host.unmask, 3);
+	assert_true(cfg.host.selftest);
+	assert_int_equal(cfg.vms, 1);
+	assert_string_equal(vm->name, "debian-12.5_a");
+	assert_int_equal(vm->line, 10);
+	assert_int_equal(vm->cpus, 2);
+	assert_int_equal(vm->cpus_line, 11);
+	assert_int_equal(vm->memory, GIB(1));
+	assert_int_equal(vm->memory_line, 12);
+	assert_string_equal(vm->kernel, "sub/vmlinuz");
+	assert_int_equal(vm->kernel_line, 13);
+	assert_string_equal(vm->initrd, "initrd.img");
+	assert_int_equal(vm->initrd_line, 14);
+	assert_string_equal(vm->cmdline, "root=/dev/vda1 a#b   quiet");
+	assert_int_equal(vm->restart, RESTART_ON_CRASH);
+	assert_int_equal(vm->hide, 12);
+	assert_int_equal(vm->debug_exit, 0xf4);
+	assert_false(vm->bad);
+}
+
+/* What is left out has the default that docs/configuration.md names. */
+static void test_defaults(void **state)
+{
+	const struct vm_config *vm = &cfg.vm[0];
+
+	(void)state;
+	memset(&cfg, 0xff, sizeof(cfg));
+	assert_int_equal(parse("[vm a]\nkernel = k"), 0);
+	assert_int_equal(cfg.host.console, CONSOLE_AUTO);
+	assert_int_equal(cfg.host.idle, IDLE_POWEROFF);
+	assert_int_equal(cfg.host.log_level, LOG_INFO);
+	assert_int_equal(cfg.host.mask, 0);
+	assert_int_equal(cfg.host.unmask, 0);
+	assert_false(cfg.host.selftest);
+	assert_int_equal(cfg.vms, 1);
+	assert_int_equal(vm->cpus, 1);
+	assert_int_equal(vm->cpus_line, 0);
+	assert_int_equal(vm->memory, MIB(256));
+	assert_string_equal(vm->cmdline, "console=ttyS0,115200");
+	assert_string_equal(vm->initrd, "");
+	assert_int_equal(vm->initrd_line, 0);
+	assert_int_equal(vm->restart, RESTART_NEVER);
+	assert_int_equal(vm->debug_exit, 0);
+	assert_null(vm->kernel_file.data);
+	assert_false(vm->bad);
+}
+
+struct one_error {
+	const char *text;
+	const char *message;
+};
+
+static const struct one_error vm_errors[] = {
+	{"memory = 12X",			     "3: memory = 12X: bad size: expected a number with K, M or G"       },
+	{ "memory = 12",			     "3: memory = 12: bad size: expected a number with K, M or G"        },
+	{ "memory = M",			      "3: memory = M: bad size: expected a number with K, M or G"         },
+	{ "memory = 12MB",			   "3: memory = 12MB: bad size: expected a number with K, M or G"      },
+	{ "memory = -1M",			    "3: memory = -1M: bad size: expected a number with K, M or G"       },
+	{ "memory = 1 M",			    "3: memory = 1 M: bad size: expected a number with K, M or G"       },
+	{ "memory = 14M",			    "3: memory = 14M: too small: expected at least 16M"                 },
+	{ "memory = 0G",			     "3: memory = 0G: too small: expected at least 16M"                  },
+	{ "memory = 17M",			    "3: memory = 17M: not a multiple of 2M"                             },
+	{ "memory = 65537G",                         "3: memory = 65537G: too large: expected at most 65536G"            },
+	{ "memory = 18446744073709551617K",
+         "3: memory = 18446744073709551617K: too large: expected at most 65536G"                                         },
+	{ "memory = 99999999999999999999999G",
+         "3: memory = 99999999999999999999999G: too large: expected at most 65536G"                                      },
+	{ "cpus = 0",				"3: cpus = 0: bad number: expected 1 to 16"                         },
+	{ "cpus = 17",			       "3: cpus = 17: bad number: expected 1 to 16"                        },
+	{ "cpus = two",			      "3: cpus = two: bad number: expected 1 to 16"                       },
+	{ "cpus = 2,3",			      "3: cpus = 2,3: bad number: expected 1 to 16"                       },
+	{ "cpus = 0x",			       "3: cpus = 0x: bad number: expected 1 to 16"                        },
+	{ "cpus = 18446744073709551617",
+         "3: cpus = 18446744073709551617: bad number: expected 1 to 16"                                                  },
+	{ "debug-exit = 0",                          "3: debug-exit = 0: bad port: expected a number from 0x1 to 0xffff" },
+	{ "debug-exit = 0x10000",
+         "3: debug-exit = 0x10000: bad port: expected a number from 0x1 to 0xffff"                                       },
+	{ "debug-exit = f4",                         "3: debug-exit = f4: bad port: expected a number from 0x1 to 0xffff"},
+	{ "restart = maybe",
+         "3: restart = maybe: unknown word: expected never or on-crash or always"                                        },
+	{ "restart = Never",
+         "3: restart = Never: unknown word: expected never or on-crash or always"                                        },
+	{ "console = virtio",                        "3: console = virtio: not supported by this version: expected uart" },
+	{ "console = tty",			   "3: console = tty: unknown word: expected uart"                     },
+	{ "hide = x2apic, nope",                     "3: hide = x2apic, nope: unknown feature nope"                      },
+	{ "hide = x2apic,, pv",                      "3: hide = x2apic,, pv: an empty name: expected NAME, NAME, ..."    },
+	{ "hide = x2apic,",                          "3: hide = x2apic,: an empty name: expected NAME, NAME, ..."        },
+	{ "hide = vid",			      "3: hide = vid: unknown feature vid"                                },
+	{ "initrd = caf\xc3\xa9",
+         "3: initrd = caf\xc3\xa9: bad file name: expected ASCII characters"                                             },
+	{ "initrd =",				"3: initrd: the value is empty"                                     },
+	{ "memory = # 12M",                          "3: memory: the value is empty"                                     },
+	{ "pin = 1-2",			       "3: pin: not supported by this version"                             },
+	{ "disk = ram:64M",                          "3: disk: not supported by this version"                            },
+	{ "net = lan0",			      "3: net: not supported by this version"                             },
+	{ "weight = 100",			    "3: weight: not supported by this version"                          },
+	{ "memroy = 12M",			    "3: memroy: unknown key: did you mean memory?"                      },
+	{ "cpu = 2",				 "3: cpu: unknown key: did you mean cpus?"                           },
+	{ "debugexit = 2",			   "3: debugexit: unknown key: did you mean debug-exit?"               },
+	{ "Kernel = k",			      "3: Kernel: unknown key: did you mean kernel?"                      },
+	{ "frobnicate = 2",                          "3: frobnicate: unknown key in [vm NAME]"                           },
+	{ "a-key-that-is-longer-than-any-other = 2",
+         "3: a-key-that-is-longer-than-any-other: unknown key in [vm NAME]"                                              },
+	{ "idle = stay",			     "3: idle: unknown key in this section: it belongs in [lintel]"      },
+	{ "kernel = other",                          "3: kernel: given twice, first in line 2"                           },
+	{ "quiet",				   "3: quiet: expected KEY = VALUE or [SECTION]"                       },
+	{ "= 3",				     "3: = 3: expected KEY = VALUE or [SECTION]"                         },
+	{ "cmdline = a\x01z",                        "3: control character 0x01 in the line: expected text"              },
+	{ "cmdline = a\rz",                          "3: control character 0x0d in the line: expected text"              },
+};
+
+static void assert_one_error(const char *message)
+{
+	char expected[512];
+
+	snprintf(expected, sizeof(expected), "lintel: error: lintel.conf:%s\n", message);
+	assert_string_equal(capture_text(), expected);
+}
+
+/* Every kind of wrong line in a [vm]: one exact message, that VM bad, the next one not. */
+static void test_vm_errors(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(vm_errors); i++) {
+		char text[512];
+
+		snprintf(text, sizeof(text), "[vm a]\nkernel = k\n%s\n[vm b]\nkernel = k\n",
+			 vm_errors[i].text);
+		assert_int_equal(parse(text), 1);
+		assert_one_error(vm_errors[i].message);
+		assert_int_equal(cfg.vms, 2);
+		assert_true(cfg.vm[0].bad);
+		assert_false(cfg.vm[1].bad);
+	}
+}
+
+static const struct one_error lintel_errors[] = {
+	{"console = com3",
+         "2: console = com3: unknown word: expected auto or com1 or com2 or framebuffer"                },
+	{ "idle = sleep",       "2: idle = sleep: unknown word: expected poweroff or reboot or stay"    },
+	{ "log = all",          "2: log = all: unknown word: expected error or warning or info or debug"},
+	{ "selftest = 1",       "2: selftest = 1: unknown word: expected yes or no"                     },
+	{ "mask = profile:x",   "2: mask = profile:x: unknown feature profile:x"                        },
+	{ "errata-ignore = pv", "2: errata-ignore = pv: unknown feature pv"                             },
+	{ "mask =",             "2: mask: the value is empty"                                           },
+	{ "idel = stay",        "2: idel: unknown key: did you mean idle?"                              },
+	{ "memory = 12M",       "2: memory: unknown key in this section: it belongs in [vm NAME]"       },
+};
+
+/* A wrong line in [lintel] keeps the default and harms no VM. */
+static void test_lintel_errors(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(lintel_errors); i++) {
+		char text[512];
+
+		snprintf(text, sizeof(text), "[lintel]\n%s\n[vm a]\nkernel = k\n",
+			 lintel_errors[i].text);
+		assert_int_equal(parse(text), 1);
+		assert_one_error(lintel_errors[i].message);
+		assert_int_equal(cfg.host.console, CONSOLE_AUTO);
+		assert_int_equal(cfg.host.idle, IDLE_POWEROFF);
+		assert_int_equal(cfg.host.log_level, LOG_INFO);
+		assert_int_equal(cfg.host.mask | cfg.host.unmask, 0);
+		assert_false(cfg.host.selftest);
+		assert_int_equal(cfg.vms, 1);
+		assert_false(cfg.vm[0].bad);
+	}
+}
+
+#define GOOD_VM "[vm a]\nkernel = k\n"
+
+static const struct one_error section_errors[] = {
+	{GOOD_VM "[vm]\nx = y\nz",
+         "3: [vm ]: bad name: expected characters of A-Z a-z 0-9 _ . -"                                                     },
+	{ GOOD_VM "[vm b c]",			      "3: [vm b c]: bad name: expected characters of A-Z a-z 0-9 _ . -"},
+	{ GOOD_VM "[vm b/c]\nkernel = k",
+         "3: [vm b/c]: bad name: expected characters of A-Z a-z 0-9 _ . -"                                                  },
+	{ GOOD_VM "[vm a234567890123456789012345678901x]",
+         "3: [vm a234567890123456789012345678901x...]: the name is too long: "
+	  "expected at most 31 characters"										  },
+	{ GOOD_VM "[vm a]\ncpus = 99",                     "3: [vm a]: there is one already, in line 1"                     },
+	{ GOOD_VM "[lintel]\n[lintel]\nidle = reboot",
+         "4: [lintel]: there is one already, in line 3"								     },
+	{ GOOD_VM "[switch lan0]\nuplink = x",             "3: [switch lan0]: not supported by this version"                },
+	{ GOOD_VM "[vms]",				 "3: [vms]: unknown section: expected [lintel] or [vm NAME]"      },
+	{ GOOD_VM "[lintel x]",                            "3: [lintel]: unknown section: expected [lintel] or [vm NAME]"   },
+	{ GOOD_VM "[]",				    "3: []: unknown section: expected [lintel] or [vm NAME]"         },
+	{ GOOD_VM "[",				     "3: [: expected ] at the end"                                    },
+	{ GOOD_VM "[vm b\nkernel = k",                     "3: [vm b: expected ] at the end"                                },
+	{ "cpus = 1\n" GOOD_VM,
+         "1: cpus: outside of a section: expected [lintel] or [vm NAME] above it"                                           },
+	{ GOOD_VM "[vm b]\ncpus = 1",                      "3: [vm b]: it has no kernel: expected kernel = FILE"            },
+	{ "[lintel]\n",				    ": there is no VM: expected a section [vm NAME]"                 },
+};
+
+/* A wrong section is one error whatever follows it, and the VM of another section stays good. */
+static void test_section_errors(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(section_errors); i++) {
+		const struct one_error *e = &section_errors[i];
+		char expected[512];
+
+		assert_int_equal(parse(e->text), 1);
+		if (e->message[0] == ':') {
+			snprintf(expected, sizeof(expected), "lintel: error: lintel.conf%s\n",
+				 e->message);
+			assert_string_equal(capture_text(), expected);
+			continue;
+		}
+		assert_one_error(e->message);
+		assert_string_equal(cfg.vm[0].name, "a");
+		assert_false(cfg.vm[0].bad);
+		assert_int_equal(cfg.host.idle, IDLE_POWEROFF);
+	}
+}
+
+/* Bytes that editors of other systems leave: BOM, CRLF, no last newline; and NUL, UTF-16. */
+static void test_encodings(void **state)
+{
+	static const char nul[] = "[vm a]\nkernel = k\ncmdline = a\0b\n";
+	static const char utf16[] = "\xff\xfe[\0v\0m\0";
+
+	(void)state;
+	assert_int_equal(parse("\xef\xbb\xbf[vm a]\r\nkernel = k\r\ncpus = 3"), 0);
+	assert_string_equal(cfg.vm[0].kernel, "k");
+	assert_int_equal(cfg.vm[0].cpus, 3);
+	assert_int_equal(parse_bytes(nul, sizeof(nul) - 1), 1);
+	assert_one_error("3: control character 0x00 in the line: expected text");
+	assert_int_equal(parse_bytes(utf16, sizeof(utf16) - 1), 1);
+	assert_string_equal(capture_text(), "lintel: error: lintel.conf: it is UTF-16: expected "
+					    "UTF-8 or ASCII\n");
+	assert_int_equal(parse("[vm a]\nkernel = k # caf\xc3\xa9\ncmdline = caf\xc3\xa9\n"), 0);
+	assert_string_equal(cfg.vm[0].cmdline, "caf\xc3\xa9");
+	assert_int_equal(parse(""), 1);
+	assert_int_equal(parse("[vm a]\nkernel = k\ncmdline =\n"), 0);
+	assert_string_equal(cfg.vm[0].cmdline, "");
+}
+
+/* A line, "KEY = xxx...", whose value is @len bytes long, in a good VM. */
+static unsigned int parse_long(const char *key, size_t len)
+{
+	static char text[CONFIG_MAX_SIZE + 64];
+	int start = snprintf(text, sizeof(text), GOOD_VM "%s = ", key);
+
+	memset(text + start, 'x', len);
+	return parse_bytes(text, (size_t)start + len);
+}
+
+/* The longest value that fits is taken whole; one byte more is refused, not cut. */
+static void test_lengths(void **state)
+{
+	(void)state;
+	assert_int_equal(parse_long("cmdline", CONFIG_CMD_LEN - 1), 0);
+	assert_int_equal(strlen(cfg.vm[0].cmdline), CONFIG_CMD_LEN - 1);
+	assert_int_equal(parse_long("cmdline", CONFIG_CMD_LEN), 1);
+	assert_non_null(
+		strstr(capture_text(), ": 2048 bytes are too long: expected at most 2047\n"));
+	assert_int_equal(parse_long("initrd", CONFIG_PATH_LEN - 1), 0);
+	assert_int_equal(strlen(cfg.vm[0].initrd), CONFIG_PATH_LEN - 1);
+	assert_int_equal(parse_long("initrd", CONFIG_PATH_LEN), 1);
+	assert_non_null(strstr(capture_text(), ": 128 bytes are too long: expected at most 127\n"));
+	assert_int_equal(parse_long("cmdline", CONFIG_MAX_LINE - 10), 1);
+	assert_non_null(
+		strstr(capture_text(), ": 4085 bytes are too long: expected at most 2047\n"));
+	assert_int_equal(parse_long("cmdline", CONFIG_MAX_LINE - 9), 1);
+	assert_one_error("3: 4096 bytes are too long for a line: expected at most 4095");
+	assert_true(cfg.vm[0].bad);
+	assert_int_equal(parse_long("cmdline", CONFIG_MAX_SIZE), 1);
+	assert_string_equal(capture_text(),
+			    "lintel: error: lintel.conf: 262172 bytes are too large: "
+			    "expected at most 262144\n");
+}
+
+/* One VM more than there is room for is refused by name; the others stay. */
+static void test_too_many_vms(void **state)
+{
+	char text[4096];
+	size_t len = 0;
+
+	(void)state;
+	for (int i = 0; i <= CONFIG_MAX_VMS; i++)
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "[vm v%d]\nkernel = k\n",
+					i);
+	assert_int_equal(parse(text), 1);
+	assert_one_error("33: [vm v16]: too many VMs: expected at most 16");
+	assert_int_equal(cfg.vms, CONFIG_MAX_VMS);
+	assert_false(cfg.vm[CONFIG_MAX_VMS - 1].bad);
+}
+
+/* A file that is no configuration counts all its wrong lines, but shows only some. */
+static void test_flood(void **state)
+{
+	char text[4096];
+	unsigned int lines = 0;
+
+	(void)state;
+	for (size_t i = 0; i + 1 < sizeof(text); i += 2)
+		memcpy(text + i, "x\n", 2);
+	assert_int_equal(parse_bytes(text, sizeof(text)), sizeof(text) / 2);
+	for (const char *c = capture_text(); *c; c++)
+		lines += *c == '\n';
+	assert_int_equal(lines, 41);
+	assert_non_null(
+		strstr(capture_text(), "lintel.conf:41: more errors, which are not shown\n"));
+}
+
+/* What is found out later (a missing file) is reported in the same form and makes the VM bad. */
+static void test_later_error(void **state)
+{
+	(void)state;
+	assert_int_equal(parse(GOOD_VM), 0);
+	capture_start();
+	config_vm_error(&cfg, &cfg.vm[0], cfg.vm[0].kernel_line, "kernel = %s: %s", "k", "gone");
+	capture_stop();
+	assert_one_error("2: kernel = k: gone");
+	assert_int_equal(cfg.errors, 1);
+	assert_true(cfg.vm[0].bad);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_everything),     cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_vm_errors),      cmocka_unit_test(test_lintel_errors),
+		cmocka_unit_test(test_section_errors), cmocka_unit_test(test_encodings),
+		cmocka_unit_test(test_lengths),        cmocka_unit_test(test_too_many_vms),
+		cmocka_unit_test(test_flood),          cmocka_unit_test(test_later_error),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
