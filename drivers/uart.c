@@ -251,7 +251,8 @@ size_t uart_write(struct uart *u, const void *data, size_t len)
 
 	output_lock(&u->lock);
 	taken = queue(u, data, len);
-	poll(u);
+	if (!(u->ier & IER_TX)) /* else its interrupt is on its way: save an access to the chip */
+		poll(u);
 	output_unlock(&u->lock);
 	return taken;
 }

@@ -50,6 +50,15 @@ static inline u32 byte_ring_get(struct byte_ring *ring, void *buf, size_t len)
 	return give;
 }
 
+/* The oldest bytes, up to where the buffer wraps: *@span and how many, without taking them. */
+static inline u32 byte_ring_peek(const struct byte_ring *ring, const u8 **span)
+{
+	u32 at = ring->tail & (ring->size - 1);
+
+	*span = ring->data + at;
+	return MIN(byte_ring_used(ring), ring->size - at);
+}
+
 /* Take the @len (<= used) oldest bytes away. */
 static inline void byte_ring_drop(struct byte_ring *ring, u32 len)
 {
