@@ -20,11 +20,14 @@ struct bit128 {
 	int64_t hi;
 };
 
-typedef void idiv_function(struct bit128 *quotient, int64_t *remainder, struct bit128 *dividend, int64_t divisor);
+typedef void idiv_function(struct bit128 *quotient, int64_t *remainder, struct bit128 *dividend,
+			   int64_t divisor);
 
-static void correct_idiv(struct bit128 *quotient, int64_t *remainder, struct bit128 *dividend, int64_t divisor)
+static void correct_idiv(struct bit128 *quotient, int64_t *remainder, struct bit128 *dividend,
+			 int64_t divisor)
 {
-	__int128 value = (__int128)(((unsigned __int128)(uint64_t)dividend->hi << 64) | dividend->lo);
+	__int128 value =
+		(__int128)(((unsigned __int128)(uint64_t)dividend->hi << 64) | dividend->lo);
 	__int128 result = value / divisor;
 
 	quotient->lo = (uint64_t)result;
@@ -34,7 +37,13 @@ static void correct_idiv(struct bit128 *quotient, int64_t *remainder, struct bit
 
 static int divides_right(idiv_function *idiv)
 {
-	static const int64_t cases[][2] = { { 1000000000, 1 }, { -7, 2 }, { 7, -2 }, { INT64_MIN, 3 }, { 1L << 40, 1000 } };
+	static const int64_t cases[][2] = {
+		{1000000000, 1   },
+                { -7,        2   },
+                { 7,         -2  },
+                { INT64_MIN, 3   },
+                { 1L << 40,  1000}
+	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct bit128 dividend = { (uint64_t)cases[i][0], cases[i][0] < 0 ? -1 : 0 };
@@ -42,7 +51,8 @@ static int divides_right(idiv_function *idiv)
 		int64_t remainder = 0x5555;
 
 		idiv(&quotient, &remainder, &dividend, cases[i][1]);
-		if ((int64_t)quotient.lo != cases[i][0] / cases[i][1] || remainder != cases[i][0] % cases[i][1])
+		if ((int64_t)quotient.lo != cases[i][0] / cases[i][1] ||
+		    remainder != cases[i][0] % cases[i][1])
 			return 0;
 	}
 	return 1;
