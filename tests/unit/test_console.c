@@ -65,7 +65,7 @@ static void hook_list(void)
 static void hook_input_ready(unsigned int vm)
 {
 	seen.input_ready |= 1u << vm;
-	(void)console_guest_read(vm, (u8[1]){0}, 0);
+	(void)console_guest_read(vm, (u8[1]){ 0 }, 0);
 }
 
 static void hook_output_ready(unsigned int vm)
