@@ -60,6 +60,7 @@ static bool read_configuration(void)
 
 static void __noreturn stop(void)
 {
+	messages_flush();
 	for (;;)
 		__asm__ volatile("cli; hlt");
 }
@@ -88,9 +89,12 @@ EFI_STATUS EFIAPI efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
 	messages_start(&info);
 	info.acpi_rsdp = platform_acpi_rsdp();
 	info.secure_boot = platform_secure_boot();
-	if (!read_configuration())
+	if (!read_configuration()) {
+		messages_flush();
 		return EFI_NOT_FOUND;
+	}
 	messages_leave_firmware();
+	messages_flush();
 	if (!handover_exit() || !handover_memory(&info))
 		stop();
 	enter_vmm();

@@ -7,6 +7,7 @@
 
 static struct uart uart;
 static struct fbtext fbtext;
+static bool has_uart, has_framebuffer;
 
 static void firmware_write(struct printk_sink *sink, const char *text, size_t len)
 {
@@ -33,16 +34,18 @@ static bool use_uart(struct boot_info *info, u16 port, enum log_level level)
 		return false;
 	uart_init(&uart, regs);
 	uart_add_sink(&uart, level);
+	has_uart = true;
 	info->uart = &uart;
 	info->uart_port = port;
 	return true;
 }
 
-static bool use_framebuffer(const struct boot_info *info, enum log_level level)
+static bool use_framebuffer(struct boot_info *info, enum log_level level)
 {
-	if (!info->fb.base)
+	if (!has_framebuffer)
 		return false;
 	fbtext_add_sink(&fbtext, level);
+	info->fbtext = &fbtext;
 	return true;
 }
 
@@ -57,14 +60,14 @@ static void use_firmware(enum log_level level)
 
 static void remove_all(struct boot_info *info)
 {
-	if (info->uart) {
-		uart_flush(info->uart);
-		printk_remove_sink(&uart.sink);
-	}
-	firmware_only = false;
+	messages_flush();
+	printk_remove_sink(&uart.sink);
+	has_uart = false;
 	info->uart = NULL;
 	info->uart_port = 0;
 	printk_remove_sink(&fbtext.sink);
+	info->fbtext = NULL;
+	firmware_only = false;
 	printk_remove_sink(&firmware_sink);
 }
 
@@ -81,10 +84,23 @@ static bool use(struct boot_info *info, enum config_console console, enum log_le
 	return any;
 }
 
+static bool open_framebuffer(const struct boot_framebuffer *fb)
+{
+	struct framebuffer text = {
+		.base = (void *)fb->base,
+		.size = fb->size,
+		.width = fb->width,
+		.height = fb->height,
+		.stride = fb->stride,
+		.bgr = fb->bgr,
+	};
+
+	return fb->base && !fbtext_init(&fbtext, &text);
+}
+
 void messages_start(struct boot_info *info)
 {
-	if (info->fb.base)
-		fbtext_init(&fbtext, &info->fb);
+	has_framebuffer = open_framebuffer(&info->fb);
 	if (!use(info, CONSOLE_AUTO, LOG_INFO))
 		use_firmware(LOG_INFO);
 }
@@ -102,6 +118,12 @@ void messages_configure(struct boot_info *info)
 	if (host->console != CONSOLE_AUTO)
 		pr_warn("boot: the console that " CONFIG_FILE " asks for does not answer: "
 			"using what does\n");
+}
+
+void messages_flush(void)
+{
+	if (has_uart)
+		uart_flush(&uart);
 }
 
 void messages_leave_firmware(void)

@@ -6,12 +6,15 @@
 
 /*
  * Before lintel.conf has been read: COM1 if it answers, and the framebuffer; where there is
- * neither, the firmware's console. Needs @info->fb; sets @info->uart and @info->uart_port.
+ * neither, the firmware's console. Needs @info->fb; sets @info->uart, uart_port and fbtext.
  */
 void messages_start(struct boot_info *info);
 
 /* The same again, as `console` and `log` of @info->config ask for. */
 void messages_configure(struct boot_info *info);
+
+/* Wait until all of them are out: nobody feeds the UART while we read files or are gone. */
+void messages_flush(void);
 
 /* The firmware's console ends with the firmware: call it before ExitBootServices. */
 void messages_leave_firmware(void);

@@ -2,6 +2,7 @@
 #include "boot/config.h"
 #include "boot/config.h"
 #include "boot/efi.h"
+#include "boot/messages.h"
 #include "lib/printk.h"
 #include "lib/string.h"
 
@@ -197,6 +198,7 @@ static void announce(const char *who, const char *path, u64 size)
 	pr_info("boot: %s: %s %llu %s\n", who, path,
 		(unsigned long long)(size + (large ? MIB(1) / 2 : KIB(1) - 1)) >> (large ? 20 : 10),
 		large ? "MiB" : "KiB");
+	messages_flush();
 }
 
 const char *volume_read(const char *who, const char *path, u64 max_size, struct boot_file *file)

@@ -40,6 +40,7 @@ struct boot_image {
 	hpa_t data, data_end;     /* RW- (bss included) */
 };
 
+struct fbtext;
 struct uart;
 
 struct boot_info {
@@ -52,11 +53,12 @@ struct boot_info {
 	u64 start_tsc; /* RDTSC at the start of the application */
 	bool secure_boot;
 	/*
-	 * The host's serial line: set up, already a sink of printk, and the only driver of its chip
-	 * that may exist. NULL = none. (The framebuffer, if it is used, is a sink of printk too.)
+	 * The console: set up, already sinks of printk, and the only drivers of their devices that
+	 * may exist. NULL = there is none, or lintel.conf does not want it.
 	 */
 	struct uart *uart;
-	u16 uart_port;     /* its I/O port: UART_COM1 or UART_COM2 */
+	u16 uart_port; /* UART_COM1 or UART_COM2 */
+	struct fbtext *fbtext;
 };
 
 /*
