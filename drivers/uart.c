@@ -276,11 +276,17 @@ size_t uart_read(struct uart *u, void *buf, size_t len)
 	return count;
 }
 
+/* Until all is in the chip. */
+static void drain(struct uart *u)
+{
+	while (byte_ring_used(&u->tx) && !u->stalled)
+		poll(u);
+}
+
 void uart_flush(struct uart *u)
 {
 	output_lock(&u->lock);
-	while (byte_ring_used(&u->tx) && !u->stalled)
-		poll(u);
+	drain(u);
 	if (!u->stalled)
 		wait_idle(&u->regs);
 	output_unlock(&u->lock);
@@ -305,6 +311,8 @@ static void sink_write(struct printk_sink *sink, const char *text, size_t len)
 		text = nl ? nl + 1 : end;
 	}
 	poll(u);
+	if (!u->irq) /* nobody serves the ring yet, and the next line may never come */
+		drain(u);
 	output_unlock(&u->lock);
 }
 

@@ -75,7 +75,10 @@ size_t uart_read(struct uart *u, void *buf, size_t len);
 /* Wait until the last byte has left the chip. For the end of the machine, and panic. */
 void uart_flush(struct uart *u);
 
-/* Make it a sink of printk: in order with uart_write, always beginning on a new line. */
+/*
+ * Make it a sink of printk: in order with uart_write, always beginning on a new line. Without
+ * interrupts printk waits until its text is in the chip, with them only for room in the ring.
+ */
 void uart_add_sink(struct uart *u, enum log_level level);
 
 #endif

@@ -334,6 +334,7 @@ static void test_printk(void **state)
 	pr_debug("not shown\n");
 	assert_int_equal(uart_write(&uart, "# ", 2), 2);
 	pr_info("three\n");
+	assert_int_equal(uart_tx_room(&uart), UART_TX_SIZE); /* shown, though nobody polls */
 	printk_remove_sink(&uart.sink);
 	capture_stop();
 	expect_sent(expected, strlen(expected));
@@ -347,9 +348,11 @@ static void test_printk_full(void **state)
 
 	(void)state;
 	capture_nothing();
+	uart_enable_irq(&uart);
 	uart_add_sink(&uart, LOG_INFO);
 	for (int i = 0; i < 3000; i++)
 		pr_info("line %04d\n", i);
+	assert_in_range(uart_tx_room(&uart), 0, 100);
 	printk_remove_sink(&uart.sink);
 	capture_stop();
 	uart_flush(&uart);
