@@ -10,12 +10,12 @@
 
 /* What a range of physical memory is; the order is the order of precedence where ranges touch. */
 enum mem_kind {
-	MEM_FREE,     /* ours to use from now on */
-	MEM_IMAGE,    /* lintel.efi itself */
-	MEM_FILES,    /* guest images and boot data: kept */
-	MEM_RUNTIME,  /* the firmware's, reserved, NVS: RAM, but not ours */
-	MEM_ACPI,     /* ACPI tables: read by us, kept */
-	MEM_MMIO,     /* device registers that the firmware's map names */
+	MEM_FREE,    /* ours to use from now on */
+	MEM_IMAGE,   /* lintel.efi itself */
+	MEM_FILES,   /* guest images and boot data: kept */
+	MEM_RUNTIME, /* the firmware's, reserved, NVS: RAM, but not ours */
+	MEM_ACPI,    /* ACPI tables: read by us, kept */
+	MEM_MMIO,    /* device registers that the firmware's map names */
 };
 
 struct mem_range {
@@ -27,10 +27,10 @@ struct mem_range {
 #define BOOT_MAX_RANGES 512
 
 struct boot_framebuffer {
-	hpa_t base;  /* 0 = none */
-	u64 size;    /* bytes */
+	hpa_t base;                /* 0 = none */
+	u64 size;                  /* bytes */
 	u32 width, height, stride; /* pixels */
-	bool bgr;    /* blue in the lowest byte; otherwise red */
+	bool bgr;                  /* blue in the lowest byte; otherwise red */
 };
 
 /* The image's own sections, page-aligned, for page tables of our own. */
