@@ -164,8 +164,7 @@ static void test_errors(void **state)
 	ipi(0, 5, 0);
 	rd(0, 0x40);
 	wr(0, APIC_ESR, 0);
-	assert_int_equal(rd(0, APIC_ESR),
-			 APIC_ESR_SEND_ILLEGAL_VECTOR | APIC_ESR_ILLEGAL_REGISTER);
+	assert_int_equal(rd(0, APIC_ESR), APIC_ESR_SEND_ILLEGAL_VECTOR | APIC_ESR_ILLEGAL_REGISTER);
 }
 
 /* An error interrupt with an illegal vector of its own ends, instead of raising itself for ever. */
@@ -223,7 +222,8 @@ static void test_reset_state(void **state)
 	for (u32 off = 0; off < 0x400; off += 16) {
 		if (off >= APIC_LVT_TIMER && off <= APIC_LVT_ERROR)
 			assert_int_equal(rd(2, off), APIC_MASKED);
-		else if (off != APIC_ID && off != APIC_VERSION && off != APIC_DFR && off != APIC_SVR)
+		else if (off != APIC_ID && off != APIC_VERSION && off != APIC_DFR &&
+			 off != APIC_SVR)
 			assert_int_equal(rd(2, off), 0);
 	}
 }
@@ -240,18 +240,18 @@ static void test_base_transitions(void **state)
 		u64 from, to;
 		bool legal;
 	} changes[] = {
-		{ BASE_DISABLED, BASE_DISABLED, true },
-		{ BASE_DISABLED, BASE_INVALID, false },
-		{ BASE_DISABLED, BASE_XAPIC, true },
-		{ BASE_DISABLED, BASE_X2APIC, false },
-		{ BASE_XAPIC, BASE_DISABLED, true },
-		{ BASE_XAPIC, BASE_INVALID, false },
-		{ BASE_XAPIC, BASE_XAPIC, true },
-		{ BASE_XAPIC, BASE_X2APIC, true },
-		{ BASE_X2APIC, BASE_DISABLED, true },
-		{ BASE_X2APIC, BASE_INVALID, false },
-		{ BASE_X2APIC, BASE_XAPIC, false },
-		{ BASE_X2APIC, BASE_X2APIC, true },
+		{BASE_DISABLED,  BASE_DISABLED, true },
+                { BASE_DISABLED, BASE_INVALID,  false},
+		{ BASE_DISABLED, BASE_XAPIC,    true },
+                { BASE_DISABLED, BASE_X2APIC,   false},
+		{ BASE_XAPIC,    BASE_DISABLED, true },
+                { BASE_XAPIC,    BASE_INVALID,  false},
+		{ BASE_XAPIC,    BASE_XAPIC,    true },
+                { BASE_XAPIC,    BASE_X2APIC,   true },
+		{ BASE_X2APIC,   BASE_DISABLED, true },
+                { BASE_X2APIC,   BASE_INVALID,  false},
+		{ BASE_X2APIC,   BASE_XAPIC,    false},
+                { BASE_X2APIC,   BASE_X2APIC,   true },
 	};
 
 	(void)state;

@@ -19,8 +19,8 @@
 
 #include <cmocka.h>
 
-#define TSC_HZ   3000000000ULL
-#define TIMER_HZ 1000000000ULL
+#define TSC_HZ               3000000000ULL
+#define TIMER_HZ             1000000000ULL
 
 #define ICR_MODE(mode)       ((u32)(mode) << APIC_MODE_SHIFT)
 #define ICR_SHORTHAND(which) ((u32)(which) << 18)
@@ -124,7 +124,9 @@ static inline void clock_run(u64 until)
 static inline void machine_start(unsigned int cpus)
 {
 	memset(&m, 0, sizeof(m));
-	m.env = (struct vdev_env){ .tsc_hz = TSC_HZ, .now = clock_now, .set_timer = clock_set_timer };
+	m.env = (struct vdev_env){ .tsc_hz = TSC_HZ,
+				   .now = clock_now,
+				   .set_timer = clock_set_timer };
 	m.cpus = cpus;
 	vapic_bus_init(&m.bus, TIMER_HZ, VAPIC_X2APIC | VAPIC_TSC_DEADLINE);
 	for (unsigned int i = 0; i < cpus; i++) {

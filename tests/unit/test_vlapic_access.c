@@ -62,20 +62,20 @@ static void test_msr_reserved_bits(void **state)
 		u32 off;
 		u64 allowed;
 	} regs[] = {
-		{ APIC_TPR, 0xff },
-		{ APIC_EOI, 0 },
-		{ APIC_SVR, 0x13ff },
-		{ APIC_ESR, 0 },
-		{ APIC_ICR, 0xffffffff000cdfff },
-		{ APIC_LVT_TIMER, 0x710ff },
-		{ APIC_LVT_THERMAL, 0x117ff },
-		{ APIC_LVT_PMC, 0x117ff },
-		{ APIC_LVT_LINT0, 0x1f7ff },
-		{ APIC_LVT_LINT1, 0x1f7ff },
-		{ APIC_LVT_ERROR, 0x110ff },
-		{ APIC_INITIAL_COUNT, 0xffffffff },
-		{ APIC_DIVIDE, 0xb },
-		{ APIC_SELF_IPI, 0xff },
+		{APIC_TPR,            0xff              },
+		{ APIC_EOI,           0                 },
+		{ APIC_SVR,           0x13ff            },
+		{ APIC_ESR,           0                 },
+		{ APIC_ICR,           0xffffffff000cdfff},
+		{ APIC_LVT_TIMER,     0x710ff           },
+		{ APIC_LVT_THERMAL,   0x117ff           },
+		{ APIC_LVT_PMC,       0x117ff           },
+		{ APIC_LVT_LINT0,     0x1f7ff           },
+		{ APIC_LVT_LINT1,     0x1f7ff           },
+		{ APIC_LVT_ERROR,     0x110ff           },
+		{ APIC_INITIAL_COUNT, 0xffffffff        },
+		{ APIC_DIVIDE,        0xb               },
+		{ APIC_SELF_IPI,      0xff              },
 	};
 
 	(void)state;
@@ -83,9 +83,9 @@ static void test_msr_reserved_bits(void **state)
 		for (unsigned int bit = 0; bit < 64; bit++) {
 			machine_start(1);
 			to_x2apic(0);
-			assert_int_equal(vlapic_msr_write(apic(0), IA32_X2APIC(regs[i].off),
-							  BIT(bit)),
-					 regs[i].allowed >> bit & 1);
+			assert_int_equal(
+				vlapic_msr_write(apic(0), IA32_X2APIC(regs[i].off), BIT(bit)),
+				regs[i].allowed >> bit & 1);
 		}
 	}
 }
@@ -125,24 +125,24 @@ static void test_mmio_bits(void **state)
 	static const struct {
 		u32 off, reads;
 	} regs[] = {
-		{ APIC_ID, 0 },
-		{ APIC_VERSION, APIC_VERSION_VALUE },
-		{ APIC_TPR, 0xff },
-		{ APIC_PPR, 0 },
-		{ APIC_EOI, 0 },
-		{ APIC_LDR, 0xff000000 },
-		{ APIC_DFR, 0xffffffff },
-		{ APIC_ISR, 0 },
-		{ APIC_TMR + 0x70, 0 },
-		{ APIC_IRR + 0x70, 0 },
-		{ APIC_ESR, 0 },
-		{ APIC_ICR_HIGH, 0xff000000 },
-		{ APIC_LVT_TIMER, 0x700ff },
-		{ APIC_LVT_THERMAL, 0x107ff },
-		{ APIC_LVT_LINT0, 0x1a7ff },
-		{ APIC_LVT_ERROR, 0x100ff },
-		{ APIC_CURRENT_COUNT, 0 },
-		{ APIC_DIVIDE, 0xb },
+		{APIC_ID,             0                 },
+		{ APIC_VERSION,       APIC_VERSION_VALUE},
+		{ APIC_TPR,           0xff              },
+		{ APIC_PPR,           0                 },
+		{ APIC_EOI,           0                 },
+		{ APIC_LDR,           0xff000000        },
+		{ APIC_DFR,           0xffffffff        },
+		{ APIC_ISR,           0                 },
+		{ APIC_TMR + 0x70,    0                 },
+		{ APIC_IRR + 0x70,    0                 },
+		{ APIC_ESR,           0                 },
+		{ APIC_ICR_HIGH,      0xff000000        },
+		{ APIC_LVT_TIMER,     0x700ff           },
+		{ APIC_LVT_THERMAL,   0x107ff           },
+		{ APIC_LVT_LINT0,     0x1a7ff           },
+		{ APIC_LVT_ERROR,     0x100ff           },
+		{ APIC_CURRENT_COUNT, 0                 },
+		{ APIC_DIVIDE,        0xb               },
 	};
 
 	(void)state;
@@ -176,7 +176,8 @@ static void test_mmio_sweep(void **state)
 				assert_int_equal(m.cpu[1].page[i], 0);
 			clock_run(TSC_HZ / 1000);
 			if (size != 4 || off % 16) /* not a whole register: nothing was written */
-				assert_int_equal(m.cpu[0].kicks + m.cpu[1].kicks + m.cpu[2].kicks, 0);
+				assert_int_equal(m.cpu[0].kicks + m.cpu[1].kicks + m.cpu[2].kicks,
+						 0);
 		}
 	}
 }
@@ -195,7 +196,7 @@ static void test_mmio_sizes(void **state)
 }
 
 /* A value for IA32_APIC_BASE that is often legal. */
-#define BASE_RANDOM(value) (VLAPIC_MMIO_BASE | ((value) & 0xd00))
+#define BASE_RANDOM(value) (VLAPIC_MMIO_BASE | ((value)&0xd00))
 
 /* Random accesses of a hostile guest, in all modes: nothing breaks, and the page keeps its form. */
 static void test_random(void **state)
@@ -215,7 +216,9 @@ static void test_random(void **state)
 		case 1:
 		case 2: vlapic_mmio_write(apic(i), (u32)rand() % 0x40 * 16, 4, value); break;
 		case 3: (void)!vlapic_msr_write(apic(i), 0x800 + (u32)rand() % 0x48, value); break;
-		case 4: (void)!vlapic_msr_read(apic(i), 0x800 + (u32)rand() % 0x48, &ignored); break;
+		case 4:
+			(void)!vlapic_msr_read(apic(i), 0x800 + (u32)rand() % 0x48, &ignored);
+			break;
 		case 5: vlapic_set_tsc_deadline(apic(i), m.now + value % 10000); break;
 		case 6: clock_run(m.now + (u64)rand() % 100000); break;
 		case 7:
@@ -232,14 +235,10 @@ static void test_random(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_msr_sweep),
-		cmocka_unit_test(test_msr_reserved_bits),
-		cmocka_unit_test(test_refused_write),
-		cmocka_unit_test(test_no_tsc_deadline),
-		cmocka_unit_test(test_mmio_bits),
-		cmocka_unit_test(test_mmio_sweep),
-		cmocka_unit_test(test_mmio_sizes),
-		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_msr_sweep),     cmocka_unit_test(test_msr_reserved_bits),
+		cmocka_unit_test(test_refused_write), cmocka_unit_test(test_no_tsc_deadline),
+		cmocka_unit_test(test_mmio_bits),     cmocka_unit_test(test_mmio_sweep),
+		cmocka_unit_test(test_mmio_sizes),    cmocka_unit_test(test_random),
 	};
 
 	return cmocka_run_group_tests_name("vlapic access", tests, NULL, NULL);

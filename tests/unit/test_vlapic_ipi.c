@@ -54,9 +54,9 @@ static void test_shorthands(void **state)
 	static const struct {
 		u32 shorthand, expected;
 	} cases[] = {
-		{ SHORTHAND_SELF, 0x4 },
-		{ SHORTHAND_ALL, 0x1f },
-		{ SHORTHAND_OTHERS, 0x1b },
+		{SHORTHAND_SELF,    0x4 },
+		{ SHORTHAND_ALL,    0x1f},
+		{ SHORTHAND_OTHERS, 0x1b},
 	};
 
 	(void)state;
@@ -189,7 +189,8 @@ static void test_other_modes(void **state)
 	for (unsigned int i = 0; i < ARRAY_SIZE(modes); i++)
 		ipi(0, ICR_SHORTHAND(SHORTHAND_ALL) | ICR_MODE(modes[i]) | 0x40, 0);
 	for (unsigned int i = 0; i < 2; i++) {
-		assert_int_equal(m.cpu[i].kicks + m.cpu[i].nmis + m.cpu[i].inits + m.cpu[i].sipis, 0);
+		assert_int_equal(m.cpu[i].kicks + m.cpu[i].nmis + m.cpu[i].inits + m.cpu[i].sipis,
+				 0);
 	}
 }
 
@@ -269,18 +270,12 @@ static void test_storm(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_physical),
-		cmocka_unit_test(test_shorthands),
-		cmocka_unit_test(test_logical_flat),
-		cmocka_unit_test(test_logical_cluster),
-		cmocka_unit_test(test_logical_x2apic),
-		cmocka_unit_test(test_lowest_priority),
-		cmocka_unit_test(test_nmi_init_sipi),
-		cmocka_unit_test(test_other_modes),
-		cmocka_unit_test(test_always_edge),
-		cmocka_unit_test(test_self_ipi),
-		cmocka_unit_test(test_read_back),
-		cmocka_unit_test(test_short_messages),
+		cmocka_unit_test(test_physical),       cmocka_unit_test(test_shorthands),
+		cmocka_unit_test(test_logical_flat),   cmocka_unit_test(test_logical_cluster),
+		cmocka_unit_test(test_logical_x2apic), cmocka_unit_test(test_lowest_priority),
+		cmocka_unit_test(test_nmi_init_sipi),  cmocka_unit_test(test_other_modes),
+		cmocka_unit_test(test_always_edge),    cmocka_unit_test(test_self_ipi),
+		cmocka_unit_test(test_read_back),      cmocka_unit_test(test_short_messages),
 		cmocka_unit_test(test_storm),
 	};
 
