@@ -130,7 +130,10 @@ static void chip_write(void *ctx, unsigned int reg, u8 value)
 		chip.ier = value;
 		break;
 	case 3: chip.lcr = value; break;
-	case 4: chip.mcr = value; break;
+	case 4:
+		assert_true(!(value & 0x10) || (chip.shifting < 0 && !chip.tx_count));
+		chip.mcr = value;
+		break;
 	case 7: chip.scr = value; break;
 	}
 }
