@@ -1,6 +1,8 @@
 /* The local APIC's state: priorities, EOI, errors, local interrupts and modes. */
 #include "tests/unit/test_vlapic.h"
 
+#include <pthread.h>
+
 /* The highest vector comes first, and one in service keeps its class and those below waiting. */
 static void test_priority_and_nesting(void **state)
 {
@@ -343,6 +345,42 @@ static void test_bus_full(void **state)
 	assert_int_equal(m.bus.count, 16);
 }
 
+static bool posted;
+
+static void *post_thread(void *arg)
+{
+	for (unsigned int n = 0; n < 1000000; n++)
+		vlapic_post(arg, (u8)(0x20 + n % 0xd0), false);
+	__atomic_store_n(&posted, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+/* While another CPU posts, the owner loses no request: each new one is found, once. */
+static void test_post_from_another_cpu(void **state)
+{
+	unsigned int taken = 0;
+	pthread_t thread;
+	bool last;
+
+	(void)state;
+	machine_start_enabled(1);
+	assert_int_equal(pthread_create(&thread, NULL, post_thread, apic(0)), 0);
+	do {
+		int vector;
+
+		last = __atomic_load_n(&posted, __ATOMIC_ACQUIRE);
+		while ((vector = vlapic_pending(apic(0))) >= 0) {
+			vlapic_accept(apic(0), (u8)vector);
+			vlapic_eoi(apic(0));
+			taken++;
+		}
+	} while (!last);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	for (u32 off = APIC_IRR; off < APIC_IRR + 0x80; off += 16)
+		assert_int_equal(rd(0, off), 0);
+	assert_int_equal(taken, m.cpu[0].kicks); /* one kick for each request that was new */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -362,6 +400,7 @@ int main(void)
 		cmocka_unit_test(test_x2apic_mode),
 		cmocka_unit_test(test_x2apic_ldr),
 		cmocka_unit_test(test_bus_full),
+		cmocka_unit_test(test_post_from_another_cpu),
 	};
 
 	return cmocka_run_group_tests_name("vlapic", tests, NULL, NULL);
