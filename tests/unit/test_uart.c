@@ -129,6 +129,10 @@ static void chip_write(void *ctx, unsigned int reg, u8 value)
 		chip.thre_event |= value & ~chip.ier & 2 && !chip.tx_count;
 		chip.ier = value;
 		break;
+	case 2:
+		if (value & 4)
+			chip.tx_count = 0;
+		break;
 	case 3: chip.lcr = value; break;
 	case 4:
 		assert_true(!(value & 0x10) || (chip.shifting < 0 && !chip.tx_count));
@@ -193,8 +197,10 @@ static void test_probe_drains(void **state)
 	memcpy(chip.tx_fifo, "firmware", 8);
 	chip.tx_count = 8;
 	assert_true(uart_probe(&regs));
+	memcpy(chip.tx_fifo, " again", 6);
+	chip.tx_count = 6;
 	uart_init(&uart, regs);
-	expect_sent("firmware", 8);
+	expect_sent("firmware again", 14);
 }
 
 /* The line is set to 115200 8N1, modem outputs and interrupt gate on, interrupts off. */
