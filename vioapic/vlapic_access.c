@@ -104,34 +104,36 @@ struct reg_policy {
 	u32 (*read)(const struct vlapic *v);                 /* NULL: as it is in the page */
 };
 
-#define LVT_BITS  (APIC_MASKED | APIC_VECTOR | 7u << APIC_MODE_SHIFT)
-#define LINT_BITS (LVT_BITS | APIC_ACTIVE_LOW | APIC_LEVEL_TRIGGER)
-#define LINT_RO   (APIC_STATUS | APIC_REMOTE_IRR)
-#define TIMER_LVT (APIC_MASKED | APIC_VECTOR | APIC_TIMER_MODE)
+#define LVT_BITS           (APIC_MASKED | APIC_VECTOR | 7u << APIC_MODE_SHIFT)
+#define LINT_BITS          (LVT_BITS | APIC_ACTIVE_LOW | APIC_LEVEL_TRIGGER)
+
+#define REG(off, may, ...) [(off) >> 4] = { .access = (may), __VA_ARGS__ }
+#define LVT(off, bits, ro) REG(off, X_RW, .writable = (bits), .read_only = (ro), .write = write_lvt)
 
 static const struct reg_policy policy[] = {
-	[APIC_ID >> 4] = {X_RO,               0,                         0,           NULL,                NULL                },
-	[APIC_VERSION >> 4] = { X_RO,              0,                         0,           NULL,                NULL                },
-	[APIC_TPR >> 4] = { X_RW,              0xff,                      0,           NULL,                NULL                },
-	[APIC_PPR >> 4] = { X_RO,              0,                         0,           NULL,                read_ppr            },
-	[APIC_EOI >> 4] = { X_WO,              0,                         0,           write_eoi,           NULL                },
-	[APIC_LDR >> 4] = { X_RO | XAPIC_W,    0xff000000,                0,           NULL,                NULL                },
-	[APIC_DFR >> 4] = { XAPIC_R | XAPIC_W, 0xf0000000,                0,           write_dfr,           NULL                },
-	[APIC_SVR >> 4] = { X_RW,              0x13ff,                    0,           write_svr,           NULL                },
-	[APIC_ISR >> 4 ...(APIC_ESR >> 4) - 1] = { X_RO,              0,                         0,           NULL,                NULL                },
-	[APIC_ESR >> 4] = { X_RW,              0,                         0,           write_esr,           NULL                },
-	[APIC_ICR >> 4] = { X_RW,              0xccfff,                   APIC_STATUS, write_icr,           NULL                },
-	[APIC_ICR_HIGH >> 4] = { XAPIC_R | XAPIC_W, 0xff000000,                0,           NULL,                NULL                },
-	[APIC_LVT_TIMER >> 4] = { X_RW,              TIMER_LVT,                 APIC_STATUS, write_lvt_timer,     NULL                },
-	[APIC_LVT_THERMAL >> 4] = { X_RW,              LVT_BITS,                  APIC_STATUS, write_lvt,           NULL                },
-	[APIC_LVT_PMC >> 4] = { X_RW,              LVT_BITS,                  APIC_STATUS, write_lvt,           NULL                },
-	[APIC_LVT_LINT0 >> 4] = { X_RW,              LINT_BITS,                 LINT_RO,     write_lvt,           NULL                },
-	[APIC_LVT_LINT1 >> 4] = { X_RW,              LINT_BITS,                 LINT_RO,     write_lvt,           NULL                },
-	[APIC_LVT_ERROR >> 4] = { X_RW,              APIC_MASKED | APIC_VECTOR, APIC_STATUS, write_lvt,           NULL                },
-	[APIC_INITIAL_COUNT >> 4] = { X_RW,              ~0u,                       0,           write_initial_count, NULL                },
-	[APIC_CURRENT_COUNT >> 4] = { X_RO,              0,                         0,           NULL,                vlapic_timer_current},
-	[APIC_DIVIDE >> 4] = { X_RW,              0xb,                       0,           write_divide,        NULL                },
-	[APIC_SELF_IPI >> 4] = { X2APIC_W,          0xff,                      0,           write_self_ipi,      NULL                },
+	REG(APIC_ID, X_RO),
+	REG(APIC_VERSION, X_RO),
+	REG(APIC_TPR, X_RW, .writable = 0xff),
+	REG(APIC_PPR, X_RO, .read = read_ppr),
+	REG(APIC_EOI, X_WO, .write = write_eoi),
+	REG(APIC_LDR, X_RO | XAPIC_W, .writable = 0xff000000),
+	REG(APIC_DFR, XAPIC_R | XAPIC_W, .writable = 0xf0000000, .write = write_dfr),
+	REG(APIC_SVR, X_RW, .writable = 0x13ff, .write = write_svr),
+	[APIC_ISR >> 4 ...(APIC_ESR >> 4) - 1] = { .access = X_RO }, /* and TMR and IRR */
+	REG(APIC_ESR, X_RW, .write = write_esr),
+	REG(APIC_ICR, X_RW, .writable = 0xccfff, .read_only = APIC_STATUS, .write = write_icr),
+	REG(APIC_ICR_HIGH, XAPIC_R | XAPIC_W, .writable = 0xff000000),
+	REG(APIC_LVT_TIMER, X_RW, .writable = APIC_MASKED | APIC_VECTOR | APIC_TIMER_MODE,
+	    .read_only = APIC_STATUS, .write = write_lvt_timer),
+	LVT(APIC_LVT_THERMAL, LVT_BITS, APIC_STATUS),
+	LVT(APIC_LVT_PMC, LVT_BITS, APIC_STATUS),
+	LVT(APIC_LVT_LINT0, LINT_BITS, APIC_STATUS | APIC_REMOTE_IRR),
+	LVT(APIC_LVT_LINT1, LINT_BITS, APIC_STATUS | APIC_REMOTE_IRR),
+	LVT(APIC_LVT_ERROR, APIC_MASKED | APIC_VECTOR, APIC_STATUS),
+	REG(APIC_INITIAL_COUNT, X_RW, .writable = ~0u, .write = write_initial_count),
+	REG(APIC_CURRENT_COUNT, X_RO, .read = vlapic_timer_current),
+	REG(APIC_DIVIDE, X_RW, .writable = 0xb, .write = write_divide),
+	REG(APIC_SELF_IPI, X2APIC_W, .writable = 0xff, .write = write_self_ipi),
 };
 
 /* The line of the register at @off if it is accessible by all of @access, else NULL. */

@@ -52,6 +52,7 @@ static void test_msr_sweep(void **state)
 	to_x2apic(0);
 	assert_false(vlapic_msr_read(apic(0), 0x7ff, &(u64){ 0 }));
 	assert_false(vlapic_msr_read(apic(0), 0x900, &(u64){ 0 }));
+	assert_false(vlapic_msr_read(apic(0), 0x10000802, &(u64){ 0 })); /* 0x802 when shifted */
 	assert_false(vlapic_msr_write(apic(0), 0xffffffff, 0));
 }
 

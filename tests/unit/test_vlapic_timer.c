@@ -190,6 +190,9 @@ static void test_tsc_deadline(void **state)
 	take(0, 0x40);
 	wr(0, APIC_EOI, 0);
 	assert_null(m.armed[0]);
+	vlapic_set_tsc_deadline(apic(0), m.now);
+	take(0, 0x40);
+	wr(0, APIC_EOI, 0);
 	vlapic_set_tsc_deadline(apic(0), ~0ULL);
 	clock_run(60000);
 	assert_int_equal(vlapic_pending(apic(0)), -1);

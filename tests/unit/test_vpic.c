@@ -224,6 +224,14 @@ static void test_level(void **state)
 	assert_true(intr);
 	vpic_set_line(&pic, 11, false);
 	no_interrupt();
+	out(0x4d1, 0x00);
+	vpic_set_line(&pic, 11, true);
+	take(0x3b);
+	out(0xa0, 0x20);
+	out(0x20, 0x20);
+	no_interrupt();
+	out(0x4d1, 0x08); /* the line is up: now that counts */
+	take(0x3b);
 }
 
 /* A request that is gone when it is acknowledged gives IRQ 7, with nothing in service. */
