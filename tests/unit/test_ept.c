@@ -1,248 +1,10 @@
-/*
- * ept/: extended page tables. The oracle is a walker of our own, written from the manual and not
- * from ept/, which looks at the tables after every single store.
- */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <setjmp.h>
-#include <cmocka.h>
-
-#include "ept/ept.h"
-#include "ept/table.h"
-#include "lib/errno.h"
-#include "lib/string.h"
-
-/* --- Pages for tables: counted, poisoned when free, and scarce on demand. --- */
-
-#define POOL_PAGES 6000
-#define POOL_BASE  GIB(200)
-#define NO_LIMIT   (~0u)
-#define PHYS_BITS  40
-
-static _Alignas(4096) u64 pool[POOL_PAGES][512];
-static bool pool_used[POOL_PAGES];
-static unsigned int pool_live, pool_next, pool_limit = NO_LIMIT;
-
-static u64 *pool_page(hpa_t page)
-{
-	u64 i = (page - POOL_BASE) / PAGE_SIZE;
-
-	assert_true(page >= POOL_BASE && i < POOL_PAGES && IS_ALIGNED(page, PAGE_SIZE));
-	assert_true(pool_used[i]);
-	return pool[i];
-}
-
-static hpa_t pool_alloc(void *ctx)
-{
-	(void)ctx;
-	if (!pool_limit)
-		return 0;
-	if (pool_limit != NO_LIMIT)
-		pool_limit--;
-	assert_true(pool_live < POOL_PAGES);
-	while (pool_used[pool_next])
-		pool_next = (pool_next + 1) % POOL_PAGES;
-	pool_used[pool_next] = true;
-	pool_live++;
-	memset(pool[pool_next], 0, PAGE_SIZE);
-	return POOL_BASE + pool_next * PAGE_SIZE;
-}
-
-static void pool_free(void *ctx, hpa_t page)
-{
-	(void)ctx;
-	memset(pool_page(page), 0xa5, PAGE_SIZE);
-	pool_used[(page - POOL_BASE) / PAGE_SIZE] = false;
-	pool_live--;
-}
-
-static void *pool_access(void *ctx, hpa_t page)
-{
-	(void)ctx;
-	return pool_page(page);
-}
-
-static const struct ept_pages pages = { NULL, pool_alloc, pool_free, pool_access };
-
-/* --- A processor: what it sees at an address. --- */
-
-/* A page as one word: frame, rights (2:0), memory type (5:3), ignore PAT (6); 0 = not present. */
-typedef u64 page_t;
-
-#define BROKEN (~0ULL) /* EPT misconfiguration, or a table that is no longer one */
-
-static page_t page_at(hpa_t hpa, u32 rights, enum memtype type)
-{
-	return hpa | rights | (u64)type << 3;
-}
-
-static struct ept_features features_of_all = {
-	.leaf_2m = true,
-	.leaf_1g = true,
-	.exec_only = true,
-	.phys_bits = PHYS_BITS,
-};
-
-static bool cpu_rejects(const struct ept_features *f, u64 e, int shift, bool leaf)
-{
-	u64 rights = e & 7, type = e >> 3 & 7;
-
-	if (rights == 2 || rights == 6 || (rights == 4 && !f->exec_only))
-		return true;
-	if (e >> PHYS_BITS)
-		return true;
-	if (!leaf)
-		return e & 0xf8;
-	if ((shift == 30 && !f->leaf_1g) || (shift == 21 && !f->leaf_2m) || shift == 39)
-		return true;
-	if (e & (BIT(shift) - 1) & ~0xfffULL)
-		return true;
-	return type == 2 || type == 3 || type == 7;
-}
-
-static page_t cpu_walk(const struct ept *ept, gpa_t gpa)
-{
-	hpa_t table = ept_eptp(ept) & ~0xfffULL;
-	u64 rights = 7;
-
-	for (int shift = 39;; shift -= 9) {
-		u64 i = (table - POOL_BASE) / 4096, e;
-		bool leaf;
-
-		if (table < POOL_BASE || i >= POOL_PAGES || !pool_used[i])
-			return BROKEN;
-		e = pool[i][gpa >> shift & 511];
-		if (!(e & 7))
-			return e ? BROKEN : 0; /* L1TF: not even bits that do nothing */
-		leaf = shift == 12 || e & 0x80;
-		if (cpu_rejects(&ept->features, e, shift, leaf))
-			return BROKEN;
-		if (leaf && shift > 12 && ept->features.no_exec_large && e & 4)
-			return BROKEN;
-		table = e & 0xfffffffff000;
-		rights &= e;
-		if (leaf)
-			return (table | (gpa & (BIT(shift) - 1) & ~0xfffULL)) | rights | (e & 0x78);
-	}
-}
-
-/* --- The watch: after every store, each page that it knows shows the old or the new. --- */
-
-#define WATCH_MAX 4096
-
-static struct watch {
-	const struct ept *ept; /* NULL: not watching */
-	unsigned int pages, every, stores;
-	gpa_t gpa[WATCH_MAX];
-	page_t old[WATCH_MAX], new[WATCH_MAX];
-	bool done[WATCH_MAX];
-} watch;
-
-static void watch_look(void)
-{
-	for (unsigned int i = 0; i < watch.pages; i++) {
-		page_t now = cpu_walk(watch.ept, watch.gpa[i]);
-
-		/* Once a page shows the new mapping, it never goes back. */
-		if (now != watch.new[i] && (now != watch.old[i] || watch.done[i]))
-			fail_msg("store %u: page %#llx shows %#llx, neither %#llx nor %#llx",
-				 watch.stores, (unsigned long long)watch.gpa[i],
-				 (unsigned long long)now, (unsigned long long)watch.old[i],
-				 (unsigned long long)watch.new[i]);
-		watch.done[i] = now == watch.new[i] && now != watch.old[i];
-	}
-}
-
-/* Takes the place of ept/store.c. */
-void ept_store(u64 *entry, u64 value)
-{
-	u64 page = ((uintptr_t)entry - (uintptr_t)pool) / PAGE_SIZE;
-
-	assert_true(page < POOL_PAGES && pool_used[page]);
-	assert_true(value == 0 || value & 7);
-	*(volatile u64 *)entry = value;
-	watch.stores++;
-	if (watch.ept && watch.stores % watch.every == 0)
-		watch_look();
-}
-
-static void watch_begin(const struct ept *ept)
-{
-	watch.ept = ept;
-	watch.pages = watch.stores = 0;
-	watch.every = 1;
-	memset(watch.done, 0, sizeof(watch.done));
-}
-
-static void watch_page(gpa_t gpa, page_t old, page_t new)
-{
-	assert_true(watch.pages < WATCH_MAX);
-	assert_true(cpu_walk(watch.ept, gpa) == old);
-	watch.gpa[watch.pages] = gpa;
-	watch.old[watch.pages] = old;
-	watch.new[watch.pages++] = new;
-}
-
-static void watch_end(void)
-{
-	for (unsigned int i = 0; i < watch.pages; i++)
-		assert_true(cpu_walk(watch.ept, watch.gpa[i]) == watch.new[i]);
-	watch.ept = NULL;
-}
-
-/* --- Fixtures. --- */
-
-static struct ept_stats stats_of(const struct ept *ept)
-{
-	struct ept_stats stats;
-
-	ept_stats(ept, &stats);
-	assert_int_equal(stats.faults, 0);
-	return stats;
-}
-
-static void assert_leaves(const struct ept *ept, u64 n1g, u64 n2m, u64 n4k)
-{
-	struct ept_stats stats = stats_of(ept);
-
-	assert_int_equal(stats.leaves_1g, n1g);
-	assert_int_equal(stats.leaves_2m, n2m);
-	assert_int_equal(stats.leaves_4k, n4k);
-}
-
-static struct ept *make(const struct ept_features *f)
-{
-	static struct ept ept;
-
-	/* Also what a test that failed has left behind. */
-	memset(pool_used, 0, sizeof(pool_used));
-	pool_live = 0;
-	pool_limit = NO_LIMIT;
-	watch.ept = NULL;
-	assert_int_equal(ept_init(&ept, f, &pages), 0);
-	return &ept;
-}
-
-static void finish(struct ept *ept)
-{
-	ept_destroy(ept);
-	assert_int_equal(ept->tables, 0);
-	assert_int_equal(pool_live, 0);
-}
-
-static void must_map(struct ept *ept, gpa_t gpa, hpa_t hpa, u64 size, u32 rights)
-{
-	assert_int_equal(ept_map(ept, gpa, hpa, size, rights, MEMTYPE_WB), 0);
-}
-
-/* --- Tests of one claim each. --- */
+/* ept/: extended page tables, a claim at a time. */
+#include "tests/unit/ept_rig.h"
 
 /* Each part of a range gets the largest leaf that the alignment of both addresses allows. */
 static void test_leaf_by_alignment(void **state)
 {
-	struct ept *ept = make(&features_of_all);
+	struct ept *ept = make_all();
 
 	(void)state;
 	/* 4 KiB, then 2 MiB leaves up to 1 GiB, one of 1 GiB, 2 MiB, 4 KiB. */
@@ -383,7 +145,7 @@ static void test_attributes(void **state)
 
 	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(types); i++) {
-		struct ept *ept = make(&features_of_all);
+		struct ept *ept = make_all();
 		page_t want = page_at(GIB(8) + KIB(12), EPT_READ | EPT_IGNORE_PAT, types[i]);
 
 		assert_int_equal(
@@ -441,6 +203,9 @@ static void test_accessed_dirty(void **state)
 		assert_true((entry[i] & 0x300) == 0x300);
 		entry[i] &= i % 2 ? ~0x300ULL : ~0x200ULL; /* a log of dirty pages has begun */
 	}
+	watch.stores = 0;
+	assert_int_equal(ept_protect(ept, KIB(4), MIB(2) - KIB(4), EPT_RWX), 0);
+	assert_int_equal(watch.stores, 0); /* nor does what changes nothing spoil the log */
 	assert_int_equal(ept_protect(ept, 0, KIB(4), EPT_RWX), 0);
 	assert_false(ept_merge(ept)); /* differing flags do not keep leaves apart */
 	entry = pool_page(pool_page(pool_page(ept->root)[0] & ~0xfffULL)[0] & ~0xfffULL);
@@ -451,7 +216,7 @@ static void test_accessed_dirty(void **state)
 /* Only a change of what was present asks for INVEPT; saying again what is there does nothing. */
 static void test_generation(void **state)
 {
-	struct ept *ept = make(&features_of_all);
+	struct ept *ept = make_all();
 	u64 g = ept->generation;
 
 	(void)state;
@@ -486,7 +251,7 @@ static void test_generation(void **state)
 /* A table out of use stays what it was until ept_reclaim: processors may have it cached. */
 static void test_retired_tables_stay(void **state)
 {
-	struct ept *ept = make(&features_of_all);
+	struct ept *ept = make_all();
 	unsigned int live;
 	u64 *cached, copy[512];
 	hpa_t pd;
@@ -510,7 +275,7 @@ static void test_retired_tables_stay(void **state)
 /* When no more tables can be retired, changes are still right, and merging tidies up later. */
 static void test_retired_full(void **state)
 {
-	struct ept *ept = make(&features_of_all);
+	struct ept *ept = make_all();
 	const unsigned int regions = EPT_RETIRED_MAX + 8;
 
 	(void)state;
@@ -542,7 +307,7 @@ static void test_retired_full(void **state)
 /* Merging goes over all sizes at once, removes what is empty and leaves alone what differs. */
 static void test_merge(void **state)
 {
-	struct ept *ept = make(&features_of_all);
+	struct ept *ept = make_all();
 
 	(void)state;
 	for (u64 i = 0; i < 512 * 512; i++)
@@ -573,11 +338,41 @@ static void test_merge(void **state)
 	finish(ept);
 }
 
+/* A range that ends, or begins, a page short of a large leaf leaves that page alone. */
+static void test_edges(void **state)
+{
+	static const u64 sizes[] = { MIB(2), GIB(1) };
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_SIZE(sizes); i++) {
+		for (unsigned int end = 0; end < 2; end++) {
+			const u64 size = sizes[i], n = size - KIB(4);
+			const gpa_t gpa = GIB(1) + (end ? 0 : KIB(4));
+			const gpa_t spared = end ? GIB(1) + n : GIB(1);
+			struct ept *ept = make_all();
+			page_t page = page_at(GIB(8) + spared - GIB(1), EPT_RWX, MEMTYPE_WB);
+
+			must_map(ept, gpa, GIB(8) + gpa - GIB(1), n, EPT_RWX);
+			assert_true(cpu_walk(ept, spared) == 0);
+			must_map(ept, GIB(1), GIB(8), size, EPT_RWX);
+			assert_int_equal(ept_protect(ept, gpa, n, EPT_READ), 0);
+			assert_true(cpu_walk(ept, spared) == page);
+			must_map(ept, GIB(1), GIB(8), size, EPT_RWX);
+			ept_reclaim(ept);
+			assert_int_equal(ept_unmap(ept, gpa, n), 0);
+			assert_true(cpu_walk(ept, spared) == page);
+			assert_true(cpu_walk(ept, gpa) == 0 && cpu_walk(ept, gpa + n - 1) == 0);
+			assert_leaves(ept, 0, 0, 1);
+			finish(ept);
+		}
+	}
+}
+
 /* Splitting, remapping and merging show the old or the new page after each store: 4 MiB in full. */
 static void test_old_or_new(void **state)
 {
 	enum { SPAN = 1024 }; /* pages watched */
-	struct ept *ept = make(&features_of_all);
+	struct ept *ept = make_all();
 	const hpa_t a = GIB(8), b = GIB(16) + KIB(4);
 
 	(void)state;
@@ -650,7 +445,7 @@ static void test_walk_finds_faults(void **state)
 
 	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(planted); i++) {
-		struct ept *ept = make(&features_of_all);
+		struct ept *ept = make_all();
 		struct ept_stats stats;
 		struct ept_leaf leaf;
 		u64 *table;
@@ -681,7 +476,7 @@ static int stop_at_second_leaf(void *ctx, const struct ept_visit *v)
 /* A visitor ends the walk, and its answer is the walk's. */
 static void test_walk_stops(void **state)
 {
-	struct ept *ept = make(&features_of_all);
+	struct ept *ept = make_all();
 	unsigned int leaves = 0;
 
 	(void)state;
@@ -714,7 +509,7 @@ static int only_own_frames(void *ctx, const struct ept_visit *v)
 /* Isolation: a walk over every entry meets the guest's frames, each once, and nothing else. */
 static void test_isolation(void **state)
 {
-	struct ept *ept = make(&features_of_all);
+	struct ept *ept = make_all();
 	struct isolation seen = { 0, 0 };
 
 	(void)state;
@@ -726,271 +521,6 @@ static void test_isolation(void **state)
 	assert_int_equal(seen.bytes, MIB(512) - 0x60000);
 	assert_int_equal(seen.tables + 1, pool_live);
 	finish(ept);
-}
-
-/* --- Allocation failure at every point. --- */
-
-struct scenario {
-	const char *name;
-	int (*act)(struct ept *ept);
-};
-
-static int act_map_fresh(struct ept *ept)
-{
-	return ept_map(ept, GIB(512) - MIB(6), GIB(20) + KIB(4), MIB(12), EPT_RWX, MEMTYPE_WB);
-}
-
-static int act_map_over(struct ept *ept)
-{
-	return ept_map(ept, MIB(1021), GIB(20) + KIB(4), MIB(6), EPT_RWX, MEMTYPE_WC);
-}
-
-static int act_unmap(struct ept *ept)
-{
-	return ept_unmap(ept, GIB(1) - KIB(4), GIB(1) + KIB(8));
-}
-
-static int act_protect(struct ept *ept)
-{
-	return ept_protect(ept, GIB(1) - KIB(4), GIB(1) + KIB(8), EPT_READ);
-}
-
-static const gpa_t sample_base[] = { GIB(1) - MIB(4), GIB(2) - MIB(4), GIB(512) - MIB(8) };
-enum { SAMPLE_PAGES = 4096 };
-
-static void sample(const struct ept *ept, page_t (*out)[SAMPLE_PAGES])
-{
-	for (unsigned int b = 0; b < ARRAY_SIZE(sample_base); b++)
-		for (unsigned int i = 0; i < SAMPLE_PAGES; i++)
-			out[b][i] = cpu_walk(ept, sample_base[b] + i * KIB(4));
-}
-
-/* Some page x: before it the new mapping, from it on the old one. */
-static void assert_prefix(page_t (*old)[SAMPLE_PAGES], page_t (*new)[SAMPLE_PAGES],
-			  page_t (*now)[SAMPLE_PAGES])
-{
-	bool reached = false;
-
-	for (unsigned int b = 0; b < ARRAY_SIZE(sample_base); b++) {
-		for (unsigned int i = 0; i < SAMPLE_PAGES; i++) {
-			if (old[b][i] == new[b][i]) {
-				assert_true(now[b][i] == old[b][i]);
-				continue;
-			}
-			reached |= now[b][i] == old[b][i];
-			assert_true(now[b][i] == (reached ? old : new)[b][i]);
-		}
-	}
-}
-
-/* Out of memory: a prefix is done, the rest untouched, the call can be repeated, nothing leaks. */
-static void test_out_of_memory(void **state)
-{
-	static const struct scenario scenarios[] = {
-		{"map fresh", act_map_fresh},
-		{ "map over", act_map_over },
-		{ "unmap",    act_unmap    },
-		{ "protect",  act_protect  },
-	};
-	static page_t old[ARRAY_SIZE(sample_base)][SAMPLE_PAGES];
-	static page_t new[ARRAY_SIZE(sample_base)][SAMPLE_PAGES];
-	static page_t now[ARRAY_SIZE(sample_base)][SAMPLE_PAGES];
-
-	(void)state;
-	for (unsigned int s = 0; s < ARRAY_SIZE(scenarios); s++) {
-		struct ept *ept;
-		unsigned int n = 0;
-		int err;
-
-		ept = make(&features_of_all);
-		must_map(ept, 0, GIB(8), GIB(4), EPT_RWX);
-		sample(ept, old);
-		assert_int_equal(scenarios[s].act(ept), 0);
-		sample(ept, new);
-		finish(ept);
-
-		do {
-			ept = make(&features_of_all);
-			must_map(ept, 0, GIB(8), GIB(4), EPT_RWX);
-			pool_limit = n++;
-			err = scenarios[s].act(ept);
-			pool_limit = NO_LIMIT;
-			sample(ept, now);
-			stats_of(ept);
-			if (err) {
-				assert_int_equal(err, -ENOMEM);
-				assert_prefix(old, new, now);
-				assert_int_equal(scenarios[s].act(ept), 0);
-				sample(ept, now);
-			}
-			assert_memory_equal(now, new, sizeof(new));
-			finish(ept);
-		} while (err);
-		assert_true(n > 3); /* each takes several tables */
-	}
-}
-
-/* --- Random sequences against a flat model. --- */
-
-#define WINDOW_BASE  GIB(511) /* across the border of two entries of the root */
-#define WINDOW_PAGES (3u * 512 * 512)
-
-static page_t model[WINDOW_PAGES], next[WINDOW_PAGES], shown[WINDOW_PAGES];
-
-static u64 random_state;
-
-static u64 rnd(u64 n)
-{
-	random_state = random_state * 6364136223846793005ULL + 1442695040888963407ULL;
-	return (random_state >> 20) % n;
-}
-
-struct range {
-	u64 first, pages;
-};
-
-static struct range random_range(void)
-{
-	static const unsigned int most[] = { 8, 8, 600, 600, 2000, 512 * 5, 512 * 600 };
-	u64 max = most[rnd(ARRAY_SIZE(most))];
-	u64 align = (const u64[]){ 1, 1, 512, 512, 512 * 512 }[rnd(5)];
-	struct range r;
-
-	r.first = rnd(WINDOW_PAGES) / align * align;
-	r.pages = 1 + rnd(max);
-	if (rnd(2))
-		r.pages = (r.pages + align - 1) / align * align;
-	r.pages = MIN(r.pages, WINDOW_PAGES - r.first);
-	return r;
-}
-
-static int show(void *ctx, const struct ept_visit *v)
-{
-	(void)ctx;
-	assert_int_not_equal(v->kind, EPT_KIND_FAULT);
-	if (v->kind != EPT_KIND_LEAF)
-		return 0;
-	assert_true(v->leaf.gpa >= WINDOW_BASE);
-	assert_true(v->leaf.gpa + v->leaf.size <= WINDOW_BASE + WINDOW_PAGES * PAGE_SIZE);
-	for (u64 i = 0; i < v->leaf.size / PAGE_SIZE; i++)
-		shown[(v->leaf.gpa - WINDOW_BASE) / PAGE_SIZE + i] =
-			page_at(v->leaf.hpa + i * PAGE_SIZE, v->leaf.rights, v->leaf.type);
-	return 0;
-}
-
-static void watch_samples(const struct ept *ept, struct range r)
-{
-	u64 edges[] = { r.first ? r.first - 1 : 0, r.first, r.first + r.pages - 1,
-			MIN(r.first + r.pages, WINDOW_PAGES - 1) };
-
-	watch_begin(ept);
-	for (unsigned int i = 0; i < 64; i++) {
-		u64 page = i < 4 ? edges[i] : i < 40 ? r.first + rnd(r.pages) : rnd(WINDOW_PAGES);
-
-		watch_page(WINDOW_BASE + page * PAGE_SIZE, model[page], next[page]);
-	}
-	watch.every = r.pages > 4096 ? 61 : 1;
-}
-
-static const u32 some_rights[] = { EPT_READ, EPT_READ | EPT_WRITE, EPT_READ | EPT_EXEC, EPT_RWX };
-
-static int random_map(struct ept *ept, struct range r)
-{
-	u64 align = (const u64[]){ GIB(1), GIB(1), MIB(2), KIB(4) }[rnd(4)];
-	gpa_t gpa = WINDOW_BASE + r.first * PAGE_SIZE;
-	/* Congruent to the guest-physical address for the alignment drawn. */
-	hpa_t hpa = GIB(1 + rnd(2)) + gpa % GIB(1) + (rnd(4) * align) % GIB(1);
-	u32 rights = some_rights[rnd(4)] | (rnd(4) ? 0 : EPT_IGNORE_PAT);
-	enum memtype type = rnd(4) ? MEMTYPE_WB : MEMTYPE_UC;
-
-	for (u64 i = 0; i < r.pages; i++)
-		next[r.first + i] = page_at(hpa + i * PAGE_SIZE, rights, type);
-	watch_samples(ept, r);
-	return ept_map(ept, gpa, hpa, r.pages * PAGE_SIZE, rights, type);
-}
-
-static int random_unmap(struct ept *ept, struct range r)
-{
-	memset(&next[r.first], 0, r.pages * sizeof(next[0]));
-	watch_samples(ept, r);
-	return ept_unmap(ept, WINDOW_BASE + r.first * PAGE_SIZE, r.pages * PAGE_SIZE);
-}
-
-static int random_protect(struct ept *ept, struct range r)
-{
-	u32 rights = some_rights[rnd(4)];
-
-	for (u64 i = r.first; i < r.first + r.pages; i++)
-		next[i] = next[i] ? (next[i] & ~7ULL) | rights : 0;
-	watch_samples(ept, r);
-	return ept_protect(ept, WINDOW_BASE + r.first * PAGE_SIZE, r.pages * PAGE_SIZE, rights);
-}
-
-static int random_merge(struct ept *ept, struct range r)
-{
-	watch_samples(ept, r);
-	while (ept_merge(ept))
-		ept_reclaim(ept);
-	return 0;
-}
-
-/* INVEPT is asked for whenever a page that was present shows something else. */
-static bool needs_invept(struct range r)
-{
-	for (u64 i = r.first; i < r.first + r.pages; i++)
-		if (model[i] && model[i] != next[i])
-			return true;
-	return false;
-}
-
-static void random_sequence(const struct ept_features *f, u64 seed)
-{
-	static int (*const acts[])(struct ept * ept, struct range r) = {
-		random_map, random_map, random_unmap, random_protect, random_merge,
-	};
-	struct ept *ept = make(f);
-
-	random_state = seed;
-	memset(model, 0, sizeof(model));
-	memset(next, 0, sizeof(next));
-	for (unsigned int n = 0; n < 120; n++) {
-		struct range r = random_range();
-		u64 generation = ept->generation;
-
-		assert_int_equal(acts[rnd(ARRAY_SIZE(acts))](ept, r), 0);
-		watch_end();
-		if (needs_invept(r))
-			assert_true(ept->generation != generation);
-		memset(shown, 0, sizeof(shown));
-		assert_int_equal(ept_walk(ept, show, NULL), 0);
-		if (memcmp(shown, next, sizeof(next)))
-			fail_msg("seed %llu, step %u: the walk and the model differ",
-				 (unsigned long long)seed, n);
-		memcpy(&model[r.first], &next[r.first], r.pages * sizeof(next[0]));
-		assert_int_equal(ept->tables, pool_live);
-		if (rnd(4) == 0)
-			ept_reclaim(ept);
-	}
-	finish(ept);
-}
-
-/* Any sequence of map, unmap, protect and merge does what it does to a flat array of pages. */
-static void test_random(void **state)
-{
-	static const struct ept_features sets[] = {
-		{.phys_bits = PHYS_BITS, .leaf_2m = true,  .leaf_1g = true      },
-		{       .phys_bits = PHYS_BITS,       .leaf_2m = true               },
-		{ .phys_bits = PHYS_BITS      },
-		{      .phys_bits = PHYS_BITS,        .leaf_2m = true, .leaf_1g = true, .no_exec_large = true },
-		{					       .phys_bits = PHYS_BITS,
-                 .leaf_2m = true,
-                 .leaf_1g = true,
-                 .accessed_dirty = true },
-	};
-
-	(void)state;
-	for (unsigned int i = 0; i < ARRAY_SIZE(sets); i++)
-		random_sequence(&sets[i], 1000 + i);
 }
 
 int main(void)
@@ -1007,12 +537,11 @@ int main(void)
 		cmocka_unit_test(test_retired_tables_stay),
 		cmocka_unit_test(test_retired_full),
 		cmocka_unit_test(test_merge),
+		cmocka_unit_test(test_edges),
 		cmocka_unit_test(test_old_or_new),
 		cmocka_unit_test(test_walk_finds_faults),
 		cmocka_unit_test(test_walk_stops),
 		cmocka_unit_test(test_isolation),
-		cmocka_unit_test(test_out_of_memory),
-		cmocka_unit_test(test_random),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
