@@ -289,9 +289,14 @@ bool vuart_tx_full(const struct vuart *v)
 	return v->tx.len == VUART_FIFO;
 }
 
+size_t vuart_rx_room(const struct vuart *v)
+{
+	return v->mcr & MCR_LOOP ? 0 : rx_space(v);
+}
+
 size_t vuart_rx(struct vuart *v, const u8 *data, size_t len)
 {
-	size_t n = v->mcr & MCR_LOOP ? 0 : MIN(len, rx_space(v));
+	size_t n = MIN(len, vuart_rx_room(v));
 
 	for (size_t i = 0; i < n; i++)
 		(void)fifo_push(&v->rx, data[i]);

@@ -50,6 +50,9 @@ void vuart_tx_resume(struct vuart *v);
  */
 bool vuart_tx_full(const struct vuart *v);
 
+/* Bytes that vuart_rx would take now. */
+size_t vuart_rx_room(const struct vuart *v);
+
 /* Input for the guest: returns how many of @len bytes fitted, at once and without overrun. */
 size_t vuart_rx(struct vuart *v, const u8 *data, size_t len);
 
