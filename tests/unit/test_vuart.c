@@ -312,7 +312,9 @@ static void test_rx_interrupt(void **state)
 	assert_int_equal(in(IIR), 0xcc); /* reading IIR does not answer this one */
 	assert_int_equal(vuart_rx(&v, byte, 7), 7);
 	assert_int_equal(in(IIR), 0xc4);
+	assert_int_equal(vuart_rx_room(&v), 8);
 	assert_int_equal(vuart_rx(&v, byte, 100), 8);
+	assert_int_equal(vuart_rx_room(&v), 0);
 	assert_int_equal(vuart_rx(&v, byte, 100), 0);
 	assert_int_equal(in(LSR)&0x03, 0x01); /* data, no overrun */
 	for (int i = 0; i < VUART_FIFO; i++)
@@ -380,6 +382,7 @@ static void test_loopback(void **state)
 	assert_int_equal(in(MSR), 0xb0);
 	out(MCR, 0x10);
 	assert_int_equal(in(MSR), 0x0b);
+	assert_int_equal(vuart_rx_room(&v), 0);
 	assert_int_equal(vuart_rx(&v, byte, 1), 0);
 	input = byte;
 	input_len = 1;
