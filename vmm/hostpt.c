@@ -1,5 +1,6 @@
 #include "lib/errno.h"
 #include "lib/printk.h"
+#include "lib/string.h"
 #include "lib/x86.h"
 #include "vmm/hostpt.h"
 #include "vmm/mem.h"
@@ -13,6 +14,7 @@
 #define RX (PT_PRESENT | PT_GLOBAL)
 
 static struct pagetable pt;
+static struct pagetable firmware; /* what is in use until ours is loaded, then root is NULL */
 static const struct boot_image *image;
 static bool loaded;
 
@@ -25,9 +27,20 @@ static const u64 rights_of_kind[] = {
 	[MEM_RUNTIME] = RO, [MEM_ACPI] = RO,  [MEM_MMIO] = 0,
 };
 
+/*
+ * Until our own map is loaded, a page that the firmware has made a guard of may come: it is free
+ * memory, but not mapped. Such pages are passed over; they stay allocated, unused.
+ */
 static hpa_t alloc_table(void)
 {
-	return mem_alloc_page(MEM_OWNER_VMM);
+	hpa_t page;
+
+	do {
+		page = mem_alloc(PAGE_SIZE, PAGE_SIZE, MEM_OWNER_VMM);
+	} while (page && firmware.root && !pagetable_get(&firmware, page));
+	if (page)
+		memset((void *)page, 0, PAGE_SIZE);
+	return page;
 }
 
 /* Set, and say what failed: all of these are set-up. */
@@ -70,7 +83,7 @@ int hostpt_build(const struct boot_info *info, const struct hostpt_cpu *cpu)
 	int err;
 
 	pt = (struct pagetable){
-		.root = (u64 *)mem_alloc_page(MEM_OWNER_VMM),
+		.root = (u64 *)alloc_table(),
 		.levels = cpu->levels,
 		.largest = cpu->gib_pages ? 3 : 2,
 		.valid = cpu->nx ? ~0ULL : ~PT_NX,
@@ -143,9 +156,15 @@ int hostpt_init(const struct boot_info *info)
 	};
 	int err = reserve_boot_state(cpu.levels);
 
+	if (err)
+		return err;
 	if (!cpu.nx)
 		pr_warn("this CPU (or its firmware's setting) has no NX: data is executable\n");
-	return err ? err : hostpt_build(info, &cpu);
+	/* The firmware may have what is free now read-only. CR0.WP cannot be clear while CET is on. */
+	firmware = (struct pagetable){ (u64 *)(read_cr3() & PT_ADDR), .levels = cpu.levels };
+	write_cr4(read_cr4() & ~CR4_CET);
+	write_cr0(read_cr0() & ~CR0_WP);
+	return hostpt_build(info, &cpu);
 }
 
 /* All of CR4 is ours: what the firmware had set besides (CET, PCID, ...) goes. */
@@ -184,6 +203,7 @@ void hostpt_load(void)
 	write_cr4(read_cr4() & ~(CR4_PCIDE | CR4_CET | CR4_PGE));
 	write_cr3((u64)pt.root);
 	write_cr4(wanted_cr4());
+	firmware.root = NULL;
 	loaded = true;
 }
 

@@ -26,9 +26,12 @@ enum hostpt_flags {
 
 /*
  * Build the map from the boot map; does not load it. Needs mem_init. 0 or -errno, and said why.
+ *
  * Before it allocates it sets the firmware's page tables, GDT, IDT and stack apart as
  * MEM_OWNER_BOOT, so that nothing overwrites them while we use them. Once on a stack of our own
- * (cpu_switch_stack), vmm_main gives them back with mem_free_owner(MEM_OWNER_BOOT).
+ * (cpu_switch_stack), vmm_main gives them back with mem_free_owner(MEM_OWNER_BOOT). Until cpu_init
+ * has loaded the map nobody else may write to what mem_alloc gives: the firmware need not have
+ * mapped it.
  */
 int hostpt_init(const struct boot_info *info) __must_check;
 

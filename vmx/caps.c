@@ -13,45 +13,45 @@ struct vmx_control {
 
 /* Without these there is no Lintel. */
 static const struct vmx_control required[] = {
-	{ VMX_PIN, PIN_EXTERNAL_INTERRUPT_EXITING, "external-interrupt exiting" },
-	{ VMX_PIN, PIN_NMI_EXITING, "NMI exiting" },
-	{ VMX_CPU, CPU_USE_TSC_OFFSETTING, "use TSC offsetting" },
-	{ VMX_CPU, CPU_HLT_EXITING, "HLT exiting" },
-	{ VMX_CPU, CPU_RDPMC_EXITING, "RDPMC exiting" },
-	{ VMX_CPU, CPU_USE_IO_BITMAPS, "use I/O bitmaps" },
-	{ VMX_CPU, CPU_USE_MSR_BITMAPS, "use MSR bitmaps" },
-	{ VMX_CPU, CPU_SECONDARY_CONTROLS, "activate secondary controls" },
-	{ VMX_CPU2, CPU2_ENABLE_EPT, "enable EPT" },
-	{ VMX_CPU2, CPU2_UNRESTRICTED_GUEST, "unrestricted guest" },
-	{ VMX_EXIT, EXIT_SAVE_DEBUG_CONTROLS, "save debug controls" },
-	{ VMX_EXIT, EXIT_HOST_ADDRESS_SPACE_SIZE, "host address-space size" },
-	{ VMX_EXIT, EXIT_SAVE_PAT, "save IA32_PAT" },
-	{ VMX_EXIT, EXIT_LOAD_PAT, "load IA32_PAT on exit" },
-	{ VMX_EXIT, EXIT_SAVE_EFER, "save IA32_EFER" },
-	{ VMX_EXIT, EXIT_LOAD_EFER, "load IA32_EFER on exit" },
-	{ VMX_ENTRY, ENTRY_LOAD_DEBUG_CONTROLS, "load debug controls" },
-	{ VMX_ENTRY, ENTRY_LOAD_PAT, "load IA32_PAT on entry" },
-	{ VMX_ENTRY, ENTRY_LOAD_EFER, "load IA32_EFER on entry" },
-	{ VMX_EPT_VPID, EPT_CAP_WALK_4, "EPT page-walk length 4" },
-	{ VMX_EPT_VPID, EPT_CAP_WB, "write-back EPT structures" },
-	{ VMX_EPT_VPID, EPT_CAP_INVEPT, "INVEPT" },
+	{VMX_PIN,       PIN_EXTERNAL_INTERRUPT_EXITING, "external-interrupt exiting" },
+	{ VMX_PIN,      PIN_NMI_EXITING,                "NMI exiting"                },
+	{ VMX_CPU,      CPU_USE_TSC_OFFSETTING,         "use TSC offsetting"         },
+	{ VMX_CPU,      CPU_HLT_EXITING,                "HLT exiting"                },
+	{ VMX_CPU,      CPU_RDPMC_EXITING,              "RDPMC exiting"              },
+	{ VMX_CPU,      CPU_USE_IO_BITMAPS,             "use I/O bitmaps"            },
+	{ VMX_CPU,      CPU_USE_MSR_BITMAPS,            "use MSR bitmaps"            },
+	{ VMX_CPU,      CPU_SECONDARY_CONTROLS,         "activate secondary controls"},
+	{ VMX_CPU2,     CPU2_ENABLE_EPT,                "enable EPT"                 },
+	{ VMX_CPU2,     CPU2_UNRESTRICTED_GUEST,        "unrestricted guest"         },
+	{ VMX_EXIT,     EXIT_SAVE_DEBUG_CONTROLS,       "save debug controls"        },
+	{ VMX_EXIT,     EXIT_HOST_ADDRESS_SPACE_SIZE,   "host address-space size"    },
+	{ VMX_EXIT,     EXIT_SAVE_PAT,                  "save IA32_PAT"              },
+	{ VMX_EXIT,     EXIT_LOAD_PAT,                  "load IA32_PAT on exit"      },
+	{ VMX_EXIT,     EXIT_SAVE_EFER,                 "save IA32_EFER"             },
+	{ VMX_EXIT,     EXIT_LOAD_EFER,                 "load IA32_EFER on exit"     },
+	{ VMX_ENTRY,    ENTRY_LOAD_DEBUG_CONTROLS,      "load debug controls"        },
+	{ VMX_ENTRY,    ENTRY_LOAD_PAT,                 "load IA32_PAT on entry"     },
+	{ VMX_ENTRY,    ENTRY_LOAD_EFER,                "load IA32_EFER on entry"    },
+	{ VMX_EPT_VPID, EPT_CAP_WALK_4,                 "EPT page-walk length 4"     },
+	{ VMX_EPT_VPID, EPT_CAP_WB,                     "write-back EPT structures"  },
+	{ VMX_EPT_VPID, EPT_CAP_INVEPT,                 "INVEPT"                     },
 };
 
 /* Wanted where they can be had; guests are not offered what they stand for where they cannot. */
 static const struct vmx_control wanted[] = {
-	{ VMX_CPU, CPU_MWAIT_EXITING, "MWAIT exiting" },
-	{ VMX_CPU, CPU_MONITOR_EXITING, "MONITOR exiting" },
+	{VMX_CPU,  CPU_MWAIT_EXITING,   "MWAIT exiting"  },
+	{ VMX_CPU, CPU_MONITOR_EXITING, "MONITOR exiting"},
 };
 
 /* A CPU that insists on one of these makes guests that Lintel does not handle. */
 static const struct vmx_control unwanted[] = {
-	{ VMX_CPU, CPU_INVLPG_EXITING, "INVLPG exiting" },
-	{ VMX_CPU, CPU_RDTSC_EXITING, "RDTSC exiting" },
-	{ VMX_CPU, CPU_CR3_LOAD_EXITING, "CR3-load exiting" },
-	{ VMX_CPU, CPU_CR3_STORE_EXITING, "CR3-store exiting" },
-	{ VMX_CPU, CPU_MOV_DR_EXITING, "MOV-DR exiting" },
-	{ VMX_CPU, CPU_UNCONDITIONAL_IO_EXITING, "unconditional I/O exiting" },
-	{ VMX_CPU, CPU_PAUSE_EXITING, "PAUSE exiting" },
+	{VMX_CPU,  CPU_INVLPG_EXITING,           "INVLPG exiting"           },
+	{ VMX_CPU, CPU_RDTSC_EXITING,            "RDTSC exiting"            },
+	{ VMX_CPU, CPU_CR3_LOAD_EXITING,         "CR3-load exiting"         },
+	{ VMX_CPU, CPU_CR3_STORE_EXITING,        "CR3-store exiting"        },
+	{ VMX_CPU, CPU_MOV_DR_EXITING,           "MOV-DR exiting"           },
+	{ VMX_CPU, CPU_UNCONDITIONAL_IO_EXITING, "unconditional I/O exiting"},
+	{ VMX_CPU, CPU_PAUSE_EXITING,            "PAUSE exiting"            },
 };
 
 static u64 group_offer(const struct vmx_caps *caps, enum vmx_control_group group)
@@ -97,7 +97,8 @@ void vmx_caps_read(struct vmx_caps *caps)
 		caps->present &= ~BIT(VMX_VPID);
 }
 
-void vmx_caps_choose(struct vmx_caps *caps, const struct vmx_platform *platform, u64 mask, u64 unmask)
+void vmx_caps_choose(struct vmx_caps *caps, const struct vmx_platform *platform, u64 mask,
+		     u64 unmask)
 {
 	const struct vmx_erratum *e = NULL;
 
@@ -136,7 +137,8 @@ int vmx_controls_choose(const struct vmx_caps *caps, struct vmx_controls *contro
 		}
 	}
 	for (unsigned int i = 0; i < ARRAY_SIZE(wanted); i++)
-		controls->word[wanted[i].group] |= (u32)(group_offer(caps, wanted[i].group) & wanted[i].bit);
+		controls->word[wanted[i].group] |=
+			(u32)(group_offer(caps, wanted[i].group) & wanted[i].bit);
 	for (unsigned int i = 0; i < VMX_FEATURES; i++) {
 		const struct vmx_feature_info *f = &vmx_feature_info[i];
 
@@ -179,14 +181,15 @@ void vmx_caps_report(const struct vmx_caps *caps)
 	for (unsigned int i = 0; i < VMX_FEATURES; i++)
 		planned |= vmx_feature_info[i].planned ? BIT(i) : 0;
 
-	pr_info("vmx: revision 0x%x, VMCS of %u bytes, unrestricted guest, EPT\n", vmx_revision(caps),
-		(unsigned int)(caps->basic >> 32 & 0x1fff));
+	pr_info("vmx: revision 0x%x, VMCS of %u bytes, unrestricted guest, EPT\n",
+		vmx_revision(caps), (unsigned int)(caps->basic >> 32 & 0x1fff));
 	features_line("used", caps->used);
 	features_line("masked", caps->present & caps->masked);
 	features_line("there, not used by this version", caps->present & ~caps->masked & planned);
 	for (unsigned int i = 0; i < VMX_FEATURES; i++) {
 		if (!(caps->used & BIT(i)) && !vmx_feature_info[i].planned)
-			pr_info("vmx: without %s: %s\n", vmx_feature_info[i].name, vmx_feature_info[i].cost);
+			pr_info("vmx: without %s: %s\n", vmx_feature_info[i].name,
+				vmx_feature_info[i].cost);
 	}
 	features_line("missing", ~caps->present & GENMASK(VMX_FEATURES - 1, 0));
 }

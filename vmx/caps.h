@@ -9,18 +9,18 @@
 #include "vmx/features.h"
 
 /* IA32_VMX_EPT_VPID_CAP */
-#define EPT_CAP_EXEC_ONLY        BIT(0)
-#define EPT_CAP_WALK_4           BIT(6)
-#define EPT_CAP_WB               BIT(14)
-#define EPT_CAP_2M               BIT(16)
-#define EPT_CAP_1G               BIT(17)
-#define EPT_CAP_INVEPT           BIT(20)
-#define EPT_CAP_AD               BIT(21)
-#define EPT_CAP_INVEPT_SINGLE    BIT(25)
-#define EPT_CAP_INVEPT_ALL       BIT(26)
-#define EPT_CAP_INVVPID          BIT(32)
-#define EPT_CAP_INVVPID_SINGLE   BIT(41)
-#define EPT_CAP_INVVPID_ALL      BIT(42)
+#define EPT_CAP_EXEC_ONLY      BIT(0)
+#define EPT_CAP_WALK_4         BIT(6)
+#define EPT_CAP_WB             BIT(14)
+#define EPT_CAP_2M             BIT(16)
+#define EPT_CAP_1G             BIT(17)
+#define EPT_CAP_INVEPT         BIT(20)
+#define EPT_CAP_AD             BIT(21)
+#define EPT_CAP_INVEPT_SINGLE  BIT(25)
+#define EPT_CAP_INVEPT_ALL     BIT(26)
+#define EPT_CAP_INVVPID        BIT(32)
+#define EPT_CAP_INVVPID_SINGLE BIT(41)
+#define EPT_CAP_INVVPID_ALL    BIT(42)
 
 /* A capability MSR's two halves: the controls that must be 1, and those that may be 1. */
 struct vmx_allowed {
@@ -63,7 +63,8 @@ void vmx_caps_read(struct vmx_caps *caps);
  * Decide what is used: what is there, less @mask (BIT(feature)s of the user), less what the errata
  * of @platform forbid unless in @unmask. Prints each erratum that applies.
  */
-void vmx_caps_choose(struct vmx_caps *caps, const struct vmx_platform *platform, u64 mask, u64 unmask);
+void vmx_caps_choose(struct vmx_caps *caps, const struct vmx_platform *platform, u64 mask,
+		     u64 unmask);
 
 /*
  * Choose the controls: all that Lintel requires and all used features.

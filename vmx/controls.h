@@ -64,15 +64,15 @@
 #define CPU2_ENABLE_USER_WAIT_PAUSE       BIT(26)
 
 /* Primary VM-exit controls */
-#define EXIT_SAVE_DEBUG_CONTROLS      BIT(2)
-#define EXIT_HOST_ADDRESS_SPACE_SIZE  BIT(9)
-#define EXIT_LOAD_PERF_GLOBAL_CTRL    BIT(12)
-#define EXIT_ACK_INTERRUPT            BIT(15)
-#define EXIT_SAVE_PAT                 BIT(18)
-#define EXIT_LOAD_PAT                 BIT(19)
-#define EXIT_SAVE_EFER                BIT(20)
-#define EXIT_LOAD_EFER                BIT(21)
-#define EXIT_SAVE_PREEMPTION_TIMER    BIT(22)
+#define EXIT_SAVE_DEBUG_CONTROLS     BIT(2)
+#define EXIT_HOST_ADDRESS_SPACE_SIZE BIT(9)
+#define EXIT_LOAD_PERF_GLOBAL_CTRL   BIT(12)
+#define EXIT_ACK_INTERRUPT           BIT(15)
+#define EXIT_SAVE_PAT                BIT(18)
+#define EXIT_LOAD_PAT                BIT(19)
+#define EXIT_SAVE_EFER               BIT(20)
+#define EXIT_LOAD_EFER               BIT(21)
+#define EXIT_SAVE_PREEMPTION_TIMER   BIT(22)
 
 /* VM-entry controls */
 #define ENTRY_LOAD_DEBUG_CONTROLS   BIT(2)
@@ -82,18 +82,18 @@
 #define ENTRY_LOAD_EFER             BIT(15)
 
 /* Interruption-information fields: VM entry, VM exit and IDT vectoring agree on these bits. */
-#define INTR_INFO_VECTOR     0xffu
-#define INTR_INFO_TYPE       (7u << 8)
-#define INTR_INFO_ERROR_CODE (1u << 11)
+#define INTR_INFO_VECTOR              0xffu
+#define INTR_INFO_TYPE                (7u << 8)
+#define INTR_INFO_ERROR_CODE          (1u << 11)
 #define INTR_INFO_NMI_UNBLOCKING_IRET (1u << 12)
-#define INTR_INFO_VALID      (1u << 31)
+#define INTR_INFO_VALID               (1u << 31)
 
-#define INTR_TYPE_EXTERNAL      (0u << 8)
-#define INTR_TYPE_NMI           (2u << 8)
-#define INTR_TYPE_HW_EXCEPTION  (3u << 8)
-#define INTR_TYPE_SW_INTERRUPT  (4u << 8)
-#define INTR_TYPE_PRIV_SW_EXCEPTION (5u << 8)
-#define INTR_TYPE_SW_EXCEPTION  (6u << 8)
+#define INTR_TYPE_EXTERNAL            (0u << 8)
+#define INTR_TYPE_NMI                 (2u << 8)
+#define INTR_TYPE_HW_EXCEPTION        (3u << 8)
+#define INTR_TYPE_SW_INTERRUPT        (4u << 8)
+#define INTR_TYPE_PRIV_SW_EXCEPTION   (5u << 8)
+#define INTR_TYPE_SW_EXCEPTION        (6u << 8)
 
 /* Guest interruptibility state */
 #define BLOCKING_BY_STI    BIT(0)
@@ -114,16 +114,16 @@
 #define EPT_VIOLATION_TRANSLATED   BIT(8) /* clear: the access was the guest's own page walk */
 
 /* Segment access rights, as in a VMCS */
-#define AR_TYPE_CODE_RA 0xbu /* execute/read, accessed */
-#define AR_TYPE_DATA_WA 0x3u /* read/write, accessed */
+#define AR_TYPE_CODE_RA  0xbu /* execute/read, accessed */
+#define AR_TYPE_DATA_WA  0x3u /* read/write, accessed */
 #define AR_TYPE_TSS_BUSY 0xbu
-#define AR_TYPE_LDT     0x2u
-#define AR_S            (1u << 4)
-#define AR_DPL(n)       ((unsigned int)(n) << 5)
-#define AR_P            (1u << 7)
-#define AR_L            (1u << 13)
-#define AR_DB           (1u << 14)
-#define AR_G            (1u << 15)
-#define AR_UNUSABLE     (1u << 16)
+#define AR_TYPE_LDT      0x2u
+#define AR_S             (1u << 4)
+#define AR_DPL(n)        ((unsigned int)(n) << 5)
+#define AR_P             (1u << 7)
+#define AR_L             (1u << 13)
+#define AR_DB            (1u << 14)
+#define AR_G             (1u << 15)
+#define AR_UNUSABLE      (1u << 16)
 
 #endif

@@ -34,7 +34,15 @@ enum vmx_feature {
 _Static_assert(VMX_FEATURES <= 64, "a feature is a bit of a u64");
 
 /* Which capability MSR a control or a feature is read from. */
-enum vmx_control_group { VMX_PIN, VMX_CPU, VMX_CPU2, VMX_EXIT, VMX_ENTRY, VMX_EPT_VPID, VMX_GROUPS };
+enum vmx_control_group {
+	VMX_PIN,
+	VMX_CPU,
+	VMX_CPU2,
+	VMX_EXIT,
+	VMX_ENTRY,
+	VMX_EPT_VPID,
+	VMX_GROUPS
+};
 
 struct vmx_feature_info {
 	const char *name; /* as in lintel.conf */
@@ -54,7 +62,7 @@ u64 vmx_mask_bits(const char *name);
 
 /* How a platform is recognised: by who wrote its ACPI tables, and whether CPUID names a hypervisor. */
 struct vmx_platform {
-	const char *acpi_oem; /* 6 characters, not terminated by itself */
+	const char *acpi_oem; /* without trailing blanks */
 	bool hypervisor;
 };
 

@@ -4,7 +4,7 @@
 #include "lib/x86.h"
 #include "vmx/controls.h"
 
-#define CPUID_1_ECX_VMX BIT(5)
+#define CPUID_1_ECX_VMX        BIT(5)
 #define CPUID_1_ECX_HYPERVISOR BIT(31)
 
 /* SDM, "Enabling and Entering VMX Operation": the lock bit decides once per reset. */
@@ -22,7 +22,8 @@ static int feature_control_check(void)
 	}
 	if (v & FEATURE_CONTROL_VMX_OUT_SMX)
 		return 0;
-	pr_err("vmx: IA32_FEATURE_CONTROL = 0x%llx: the firmware has switched VMX off and locked it; "
+	pr_err("vmx: IA32_FEATURE_CONTROL = 0x%llx: the firmware has switched VMX off and locked "
+	       "it; "
 	       "enable VT-x (Intel Virtualization Technology) in the firmware's set-up\n",
 	       (unsigned long long)v);
 	return -EBUSY;
@@ -36,7 +37,8 @@ int vmx_check_cpu(void)
 		return feature_control_check();
 	if (id.ecx & CPUID_1_ECX_HYPERVISOR)
 		pr_err("vmx: no VT-x: CPUID.1:ECX.VMX is 0, and this is a virtual machine: its "
-		       "hypervisor does not offer VMX (for KVM: kvm_intel nested=1 and -cpu host)\n");
+		       "hypervisor does not offer VMX (for KVM: kvm_intel nested=1 and -cpu "
+		       "host)\n");
 	else
 		pr_err("vmx: no VT-x: CPUID.1:ECX.VMX is 0: this processor has none\n");
 	return -ENODEV;

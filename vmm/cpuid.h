@@ -1,0 +1,56 @@
+/*
+ * CPUID for guests: an allow-list. A guest sees a feature when the processor has it, Lintel knows
+ * that a guest may use it, the VMX controls that stand behind it are on, and nobody hides it.
+ */
+#ifndef VMM_CPUID_H
+#define VMM_CPUID_H
+
+#include "lib/types.h"
+#include "lib/x86.h"
+
+#define CPUID_ENTRIES 48
+
+struct cpuid_entry {
+	u32 leaf, subleaf;
+	bool by_subleaf; /* ECX matters for this leaf */
+	bool dynamic;    /* depends on CR4 or XCR0 of the moment */
+	struct cpuid_regs regs;
+};
+
+/* The answers to one vCPU, made once. */
+struct cpuid_table {
+	struct cpuid_entry entry[CPUID_ENTRIES];
+	unsigned int entries;
+	u64 xcr0_allowed; /* state components that the guest may enable */
+	u64 cr4_allowed;  /* CR4 bits that go with the features */
+	u32 max_leaf, max_extended;
+};
+
+struct vmx_caps;
+
+/* BIT()s of the guest features that @name stands for in a `hide` line, or 0. */
+u64 cpuid_hide_bits(const char *name);
+
+/*
+ * Make the answers for vCPU @id of @cpus, with @hide (cpuid_hide_bits) left out. @tsc_hz is what
+ * the guest is told, so that it calibrates nothing.
+ */
+void cpuid_build(struct cpuid_table *table, const struct vmx_caps *caps, u64 hide, unsigned int id,
+		 unsigned int cpus, u64 tsc_hz);
+
+/*
+ * The answer to CPUID with EAX = @leaf, ECX = @subleaf; @cr4 is the guest's. All zeroes for what
+ * is not in the table. Leaf 0DH reads the XCR0 of this CPU, which has to be the guest's.
+ */
+struct cpuid_regs cpuid_answer(const struct cpuid_table *table, u32 leaf, u32 subleaf, u64 cr4);
+
+/* Does leaf @leaf of the answer depend on CR4? (Saves a VMREAD for all the others.) */
+bool cpuid_needs_cr4(u32 leaf);
+
+/* Is a feature of leaf 1 ECX / EDX offered? Used by the MSR policy. */
+bool cpuid_has(const struct cpuid_table *table, u32 leaf, u32 subleaf, unsigned int reg,
+	       unsigned int bit);
+
+enum cpuid_reg { CPUID_EAX, CPUID_EBX, CPUID_ECX, CPUID_EDX };
+
+#endif

@@ -1,0 +1,80 @@
+#include "vmm/dump.h"
+#include "lib/printk.h"
+#include "vmm/cr.h"
+#include "vmm/gva.h"
+#include "vmm/vm.h"
+
+typedef unsigned long long ull;
+
+static void dump_segment(const char *name, enum vmcs_segment seg)
+{
+	pr_err("  %-4s %04x base %016llx limit %08x rights %05x\n", name,
+	       (unsigned int)vmcs_read(GUEST_SEGMENT(GUEST_ES_SELECTOR, seg)),
+	       (ull)vmcs_read(GUEST_SEGMENT(GUEST_ES_BASE, seg)),
+	       vmcs_read32(GUEST_SEGMENT(GUEST_ES_LIMIT, seg)),
+	       vmcs_read32(GUEST_SEGMENT(GUEST_ES_ACCESS_RIGHTS, seg)));
+}
+
+static void dump_code(const struct vcpu *vcpu)
+{
+	u64 fault, linear = vmcs_read(GUEST_RIP);
+	u8 b[8];
+
+	if (!vcpu_long_mode())
+		linear += vmcs_read(GUEST_CS_BASE);
+	if (gva_read((struct vcpu *)(uintptr_t)vcpu, linear, b, sizeof(b), &fault))
+		pr_err("  code %02x %02x %02x %02x %02x %02x %02x %02x\n", b[0], b[1], b[2], b[3],
+		       b[4], b[5], b[6], b[7]);
+}
+
+void dump_vcpu(const struct vcpu *vcpu)
+{
+	static const char *const names[] = { "ES", "CS", "SS", "DS", "FS", "GS", "LDTR", "TR" };
+	const struct guest_regs *g = &vcpu->regs;
+
+	pr_err("vm %s: vcpu %u: last exit %u (%s), qualification %llx\n", vcpu->vm->config->name,
+	       vcpu->id, vcpu->exit_reason & EXIT_REASON_BASIC,
+	       vmx_exit_reason_name(vcpu->exit_reason & EXIT_REASON_BASIC),
+	       (ull)vmcs_read(EXIT_QUALIFICATION));
+	pr_err("  RIP  %016llx RSP %016llx RFLAGS %08llx\n", (ull)vmcs_read(GUEST_RIP),
+	       (ull)vmcs_read(GUEST_RSP), (ull)vmcs_read(GUEST_RFLAGS));
+	pr_err("  RAX  %016llx RBX %016llx RCX %016llx RDX %016llx\n", (ull)g->rax, (ull)g->rbx,
+	       (ull)g->rcx, (ull)g->rdx);
+	pr_err("  RSI  %016llx RDI %016llx RBP %016llx R8  %016llx\n", (ull)g->rsi, (ull)g->rdi,
+	       (ull)g->rbp, (ull)g->r8);
+	pr_err("  R9   %016llx R10 %016llx R11 %016llx R12 %016llx\n", (ull)g->r9, (ull)g->r10,
+	       (ull)g->r11, (ull)g->r12);
+	pr_err("  R13  %016llx R14 %016llx R15 %016llx\n", (ull)g->r13, (ull)g->r14, (ull)g->r15);
+	pr_err("  CR0  %08llx CR2 %016llx CR3 %016llx CR4 %08llx EFER %llx\n", (ull)cr0_seen(),
+	       (ull)read_cr2(), (ull)vmcs_read(GUEST_CR3), (ull)cr4_seen(),
+	       (ull)vmcs_read(GUEST_IA32_EFER));
+	for (unsigned int i = 0; i < SEGMENTS; i++)
+		dump_segment(names[i], i);
+	pr_err("  GDTR base %016llx limit %04x, IDTR base %016llx limit %04x\n",
+	       (ull)vmcs_read(GUEST_GDTR_BASE), vmcs_read32(GUEST_GDTR_LIMIT),
+	       (ull)vmcs_read(GUEST_IDTR_BASE), vmcs_read32(GUEST_IDTR_LIMIT));
+	pr_err("  interruptibility %x activity %x entry event %x IDT vectoring %x\n",
+	       vmcs_read32(GUEST_INTERRUPTIBILITY_STATE), vmcs_read32(GUEST_ACTIVITY_STATE),
+	       vmcs_read32(VM_ENTRY_INTERRUPTION_INFO), vmcs_read32(IDT_VECTORING_INFO));
+	dump_code(vcpu);
+}
+
+void dump_exits(const struct vcpu *vcpu)
+{
+	u64 total = 0, ticks = 0;
+
+	for (unsigned int i = 0; i < VMX_EXIT_REASON_COUNT; i++) {
+		total += vcpu->exits[i];
+		ticks += vcpu->ticks[i];
+	}
+	pr_info("vm %s: vcpu %u: %llu exits\n", vcpu->vm->config->name, vcpu->id, (ull)total);
+	pr_info("  %10s  %12s  %8s  %s\n", "exits", "VMM ticks", "each", "reason");
+	for (unsigned int i = 0; i < VMX_EXIT_REASON_COUNT; i++) {
+		if (vcpu->exits[i])
+			pr_info("  %10llu  %12llu  %8llu  %s\n", (ull)vcpu->exits[i],
+				(ull)vcpu->ticks[i], (ull)(vcpu->ticks[i] / vcpu->exits[i]),
+				vmx_exit_reason_name(i));
+	}
+	pr_info("  %10llu  %12llu  %8llu  %s\n", (ull)total, (ull)ticks,
+		(ull)(total ? ticks / total : 0), "total");
+}

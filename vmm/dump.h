@@ -1,0 +1,13 @@
+/* What a guest looked like when its VM crashed, and what its exits were. */
+#ifndef VMM_DUMP_H
+#define VMM_DUMP_H
+
+#include "vmm/vcpu.h"
+
+/* Print the guest state of the current VMCS, which is @vcpu's. */
+void dump_vcpu(const struct vcpu *vcpu);
+
+/* Print the table of exits by reason. */
+void dump_exits(const struct vcpu *vcpu);
+
+#endif

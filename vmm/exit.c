@@ -1,0 +1,315 @@
+#include "vmm/exit.h"
+#include "lib/printk.h"
+#include "lib/x86.h"
+#include "vmm/dump.h"
+#include "vmm/panic.h"
+#include "vmm/vm.h"
+#include "vmx/controls.h"
+
+/* What the CPU was told to do with an exit of its own: a ring for panics. Power of two. */
+#define EXIT_LOG 32
+
+static struct {
+	u32 reason;
+	u32 vm;
+
+} exit_log[EXIT_LOG];
+static unsigned int exit_log_next;
+
+/* The guest must not see that it could have been anything but an unknown instruction. */
+static enum outcome exit_undefined(struct vcpu *vcpu)
+{
+	vcpu_inject_ud(vcpu);
+	return OUTCOME_RESUME;
+}
+
+static enum outcome exit_general_protection(struct vcpu *vcpu)
+{
+	vcpu_inject_gp(vcpu);
+	return OUTCOME_RESUME;
+}
+
+/* A control that would cause this exit is off, or the manual has not defined it. */
+static enum outcome exit_unexpected(struct vcpu *vcpu)
+{
+	unsigned int reason = vcpu->exit_reason & EXIT_REASON_BASIC;
+
+	vm_stop(vcpu->vm, VM_END_CRASH, "unexpected exit %u (%s)", reason,
+		vmx_exit_reason_name(reason));
+	return OUTCOME_STOP;
+}
+
+static enum outcome exit_nothing(struct vcpu *vcpu)
+{
+	(void)vcpu;
+	return OUTCOME_RESUME;
+}
+
+static enum outcome exit_ignored(struct vcpu *vcpu)
+{
+	(void)vcpu;
+	return OUTCOME_ADVANCE;
+}
+
+/*
+ * The interrupt is still pending in this CPU's local APIC (acknowledge-on-exit is off): opening the
+ * window for one instruction takes it through the IDT like any other.
+ */
+static enum outcome exit_external_interrupt(struct vcpu *vcpu)
+{
+	(void)vcpu;
+	__asm__ volatile("sti; nop; cli" : : : "memory");
+	return OUTCOME_RESUME;
+}
+
+/* SDM, "Exceptions or NMI" exits: a #DB exit has not changed DR6 and DR7 yet. */
+static void reflect_debug_exception(struct vcpu *vcpu)
+{
+	u64 bits = vmcs_read(EXIT_QUALIFICATION);
+
+	write_dr6((read_dr6() & ~0xfULL) | (bits & 0x600f) | 0xffff0ff0);
+	if (bits & BIT(13)) /* general detect: the handler may use the debug registers */
+		vmcs_write(GUEST_DR7, vmcs_read(GUEST_DR7) & ~BIT(13));
+	vcpu_inject_exception(vcpu, VECTOR_DB, 0);
+}
+
+/*
+ * NMIs are the host's. #DB and #AC are intercepted because their delivery can raise them again for
+ * ever, and nothing but an exit ends that loop (CVE-2015-5307, CVE-2015-8104). #MC is the host's.
+ */
+static enum outcome exit_exception_or_nmi(struct vcpu *vcpu)
+{
+	u32 info = vmcs_read32(VM_EXIT_INTERRUPTION_INFO);
+
+	if ((info & INTR_INFO_TYPE) == INTR_TYPE_NMI) {
+		__asm__ volatile("int $2" : : : "memory");
+		return OUTCOME_RESUME;
+	}
+	switch (info & INTR_INFO_VECTOR) {
+	case VECTOR_DB: reflect_debug_exception(vcpu); return OUTCOME_RESUME;
+	case VECTOR_AC: vcpu_inject_exception(vcpu, VECTOR_AC, 0); return OUTCOME_RESUME;
+	case VECTOR_MC: __asm__ volatile("int $18" : : : "memory"); return OUTCOME_RESUME;
+	}
+	return exit_unexpected(vcpu);
+}
+
+static enum outcome exit_triple_fault(struct vcpu *vcpu)
+{
+	vm_stop(vcpu->vm, VM_END_CRASH, "triple fault");
+	return OUTCOME_STOP;
+}
+
+static enum outcome exit_task_switch(struct vcpu *vcpu)
+{
+	vm_stop(vcpu->vm, VM_END_CRASH, "hardware task switch, which Lintel does not emulate");
+	return OUTCOME_STOP;
+}
+
+static enum outcome exit_ept_misconfiguration(struct vcpu *vcpu)
+{
+	vm_stop(vcpu->vm, VM_END_CRASH, "EPT misconfiguration at 0x%llx (a fault of Lintel)",
+		(unsigned long long)vmcs_read(GUEST_PHYSICAL_ADDRESS));
+	return OUTCOME_STOP;
+}
+
+static enum outcome exit_entry_failure(struct vcpu *vcpu)
+{
+	unsigned int reason = vcpu->exit_reason & EXIT_REASON_BASIC;
+
+	vm_stop(vcpu->vm, VM_END_CRASH, "%s: %s", vmx_exit_reason_name(reason),
+		reason == EXIT_ENTRY_GUEST_STATE ? vmx_guest_state_fault(&vmm.caps) : "");
+	return OUTCOME_STOP;
+}
+
+static enum outcome exit_cpuid(struct vcpu *vcpu)
+{
+	struct guest_regs *g = &vcpu->regs;
+	u64 cr4 = cpuid_needs_cr4((u32)g->rax) ? vmcs_read(GUEST_CR4) : 0;
+	struct cpuid_regs r = cpuid_answer(&vcpu->cpuid, (u32)g->rax, (u32)g->rcx, cr4);
+
+	g->rax = r.eax;
+	g->rbx = r.ebx;
+	g->rcx = r.ecx;
+	g->rdx = r.edx;
+	return OUTCOME_ADVANCE;
+}
+
+static enum outcome exit_hlt(struct vcpu *vcpu)
+{
+	vcpu->halted = true;
+	return OUTCOME_ADVANCE;
+}
+
+/* KVM's numbers for "no such hypercall" and "not from user mode". */
+#define HYPERCALL_ENOSYS (-1000LL)
+#define HYPERCALL_EPERM  (-1LL)
+
+static enum outcome exit_vmcall(struct vcpu *vcpu)
+{
+	vcpu->regs.rax = (u64)(vcpu_cpl() ? HYPERCALL_EPERM : HYPERCALL_ENOSYS);
+	return OUTCOME_ADVANCE;
+}
+
+static enum outcome exit_interrupt_window(struct vcpu *vcpu)
+{
+	vcpu->window = false;
+	vmcs_write(PRIMARY_CONTROLS, vcpu->cpu_controls);
+	return OUTCOME_RESUME;
+}
+
+/* clang-format off */
+const struct exit_handler exit_table[VMX_EXIT_REASON_COUNT] = {
+	[EXIT_EXCEPTION_OR_NMI]    = { exit_exception_or_nmi, .in_event = true },
+	[EXIT_EXTERNAL_INTERRUPT]  = { exit_external_interrupt },
+	[EXIT_TRIPLE_FAULT]        = { exit_triple_fault },
+	[EXIT_INIT]                = { exit_unexpected },
+	[EXIT_SIPI]                = { exit_unexpected },
+	[EXIT_IO_SMI]              = { exit_unexpected },
+	[EXIT_OTHER_SMI]           = { exit_unexpected },
+	[EXIT_INTERRUPT_WINDOW]    = { exit_interrupt_window },
+	[EXIT_NMI_WINDOW]          = { exit_unexpected },
+	[EXIT_TASK_SWITCH]         = { exit_task_switch, .in_event = true },
+	[EXIT_CPUID]               = { exit_cpuid },
+	[EXIT_GETSEC]              = { exit_undefined },
+	[EXIT_HLT]                 = { exit_hlt },
+	[EXIT_INVD]                = { exit_ignored }, /* caches stay coherent: nothing to throw away */
+	[EXIT_INVLPG]              = { exit_unexpected },
+	[EXIT_RDPMC]               = { exit_general_protection },
+	[EXIT_RDTSC]               = { exit_unexpected },
+	[EXIT_RSM]                 = { exit_undefined },
+	[EXIT_VMCALL]              = { exit_vmcall },
+	[EXIT_VMCLEAR]             = { exit_undefined },
+	[EXIT_VMLAUNCH]            = { exit_undefined },
+	[EXIT_VMPTRLD]             = { exit_undefined },
+	[EXIT_VMPTRST]             = { exit_undefined },
+	[EXIT_VMREAD]              = { exit_undefined },
+	[EXIT_VMRESUME]            = { exit_undefined },
+	[EXIT_VMWRITE]             = { exit_undefined },
+	[EXIT_VMXOFF]              = { exit_undefined },
+	[EXIT_VMXON]               = { exit_undefined },
+	[EXIT_CR_ACCESS]           = { exit_cr_access, .qualification = true },
+	[EXIT_MOV_DR]              = { exit_unexpected },
+	[EXIT_IO_INSTRUCTION]      = { exit_io, .qualification = true },
+	[EXIT_RDMSR]               = { exit_msr_read },
+	[EXIT_WRMSR]               = { exit_msr_write },
+	[EXIT_ENTRY_GUEST_STATE]   = { exit_entry_failure },
+	[EXIT_ENTRY_MSR_LOADING]   = { exit_entry_failure },
+	[EXIT_RESERVED_35]         = { exit_unexpected },
+	[EXIT_MWAIT]               = { exit_undefined },
+	[EXIT_MONITOR_TRAP_FLAG]   = { exit_unexpected },
+	[EXIT_RESERVED_38]         = { exit_unexpected },
+	[EXIT_MONITOR]             = { exit_undefined },
+	[EXIT_PAUSE]               = { exit_nothing },
+	[EXIT_ENTRY_MACHINE_CHECK] = { exit_entry_failure },
+	[EXIT_RESERVED_42]         = { exit_unexpected },
+	[EXIT_TPR_BELOW_THRESHOLD] = { exit_nothing }, /* the next entry injects what was held back */
+	[EXIT_APIC_ACCESS]         = { exit_unexpected, .in_event = true },
+	[EXIT_VIRTUALIZED_EOI]     = { exit_unexpected },
+	[EXIT_GDTR_IDTR_ACCESS]    = { exit_unexpected },
+	[EXIT_LDTR_TR_ACCESS]      = { exit_unexpected },
+	[EXIT_EPT_VIOLATION]       = { exit_ept_violation, .qualification = true, .in_event = true },
+	[EXIT_EPT_MISCONFIGURATION] = { exit_ept_misconfiguration, .in_event = true },
+	[EXIT_INVEPT]              = { exit_undefined },
+	[EXIT_RDTSCP]              = { exit_unexpected },
+	[EXIT_PREEMPTION_TIMER]    = { exit_nothing }, /* the run loop looks at the clock anyway */
+	[EXIT_INVVPID]             = { exit_undefined },
+	[EXIT_WBINVD]              = { exit_ignored }, /* no device here that does not snoop */
+	[EXIT_XSETBV]              = { exit_xsetbv },
+	[EXIT_APIC_WRITE]          = { exit_unexpected },
+	[EXIT_RDRAND]              = { exit_unexpected },
+	[EXIT_INVPCID]             = { exit_unexpected },
+	[EXIT_VMFUNC]              = { exit_undefined },
+	[EXIT_ENCLS]               = { exit_undefined },
+	[EXIT_RDSEED]              = { exit_unexpected },
+	[EXIT_PML_FULL]            = { exit_unexpected, .in_event = true },
+	[EXIT_XSAVES]              = { exit_unexpected }, /* the XSS-exiting bitmap is 0 */
+	[EXIT_XRSTORS]             = { exit_unexpected },
+	[EXIT_PCONFIG]             = { exit_undefined },
+	[EXIT_SPP]                 = { exit_unexpected, .in_event = true },
+	[EXIT_UMWAIT]              = { exit_undefined },
+	[EXIT_TPAUSE]              = { exit_undefined },
+	[EXIT_LOADIWKEY]           = { exit_undefined },
+	[EXIT_ENCLV]               = { exit_undefined },
+	[EXIT_RESERVED_71]         = { exit_unexpected },
+	[EXIT_ENQCMD_PASID]        = { exit_unexpected },
+	[EXIT_ENQCMDS_PASID]       = { exit_unexpected },
+	[EXIT_BUS_LOCK]            = { exit_unexpected },
+	[EXIT_INSTRUCTION_TIMEOUT] = { exit_unexpected },
+	[EXIT_SEAMCALL]            = { exit_undefined },
+	[EXIT_TDCALL]              = { exit_undefined },
+	[EXIT_RDMSRLIST]           = { exit_unexpected },
+	[EXIT_WRMSRLIST]           = { exit_unexpected },
+};
+/* clang-format on */
+
+/*
+ * The exit came while an event was being delivered: deliver that event again at the next entry.
+ * SDM, "Information for VM Exits That Occur During Event Delivery".
+ */
+static void requeue_event(struct vcpu *vcpu)
+{
+	u32 info = vmcs_read32(IDT_VECTORING_INFO);
+
+	if (!(info & INTR_INFO_VALID))
+		return;
+	vcpu->event.info = info & ~INTR_INFO_NMI_UNBLOCKING_IRET;
+	if (info & INTR_INFO_ERROR_CODE)
+		vcpu->event.error = vmcs_read32(IDT_VECTORING_ERROR_CODE);
+	switch (info & INTR_INFO_TYPE) {
+	case INTR_TYPE_NMI:
+		/* It was taken, so NMIs are blocked; injecting it again must find them open. */
+		vmcs_write(GUEST_INTERRUPTIBILITY_STATE,
+			   vmcs_read(GUEST_INTERRUPTIBILITY_STATE) & ~BLOCKING_BY_NMI);
+		break;
+	case INTR_TYPE_SW_INTERRUPT:
+	case INTR_TYPE_PRIV_SW_EXCEPTION:
+	case INTR_TYPE_SW_EXCEPTION:
+		vcpu->event.length = vmcs_read32(VM_EXIT_INSTRUCTION_LENGTH);
+		break;
+	}
+}
+
+bool exit_dispatch(struct vcpu *vcpu)
+{
+	u32 reason = vmcs_read32(EXIT_REASON);
+	unsigned int basic = reason & EXIT_REASON_BASIC;
+	const struct exit_handler *h;
+	enum outcome outcome;
+
+	vcpu->exit_reason = reason;
+	if (unlikely(basic >= VMX_EXIT_REASON_COUNT)) {
+		exit_unexpected(vcpu);
+		dump_vcpu(vcpu);
+		return false;
+	}
+	vcpu->exits[basic]++;
+	h = &exit_table[basic];
+	if (h->in_event)
+		requeue_event(vcpu);
+	if (h->qualification)
+		vcpu->exit_qualification = vmcs_read(EXIT_QUALIFICATION);
+	exit_log[exit_log_next++ % EXIT_LOG].reason = reason;
+	exit_log[(exit_log_next - 1) % EXIT_LOG].vm = vcpu->vm->id;
+
+	outcome = unlikely(reason & EXIT_REASON_ENTRY_FAILURE) ? exit_entry_failure(vcpu)
+							       : h->handle(vcpu);
+	if (outcome == OUTCOME_ADVANCE)
+		vcpu_advance(vcpu);
+	if (likely(vcpu->vm->state == VM_RUNNING))
+		return true;
+	if (vcpu->vm->end == VM_END_CRASH)
+		dump_vcpu(vcpu);
+	return false;
+}
+
+void exit_log_dump(void)
+{
+	unsigned int n = MIN(exit_log_next, (unsigned int)EXIT_LOG);
+
+	for (unsigned int i = exit_log_next - n; i != exit_log_next; i++) {
+		u32 reason = exit_log[i % EXIT_LOG].reason;
+
+		panic_print("exit %u: vm %u, %s", exit_log_next - i, exit_log[i % EXIT_LOG].vm,
+			    vmx_exit_reason_name(reason & EXIT_REASON_BASIC));
+	}
+}

@@ -1,0 +1,41 @@
+/*
+ * VM exits: one total table, one handler a reason. A handler takes the vCPU and says how to go on.
+ */
+#ifndef VMM_EXIT_H
+#define VMM_EXIT_H
+
+#include "lib/types.h"
+#include "vmm/vcpu.h"
+
+enum outcome {
+	OUTCOME_RESUME,  /* enter the guest again as it is */
+	OUTCOME_ADVANCE, /* the instruction is done: go on behind it */
+	OUTCOME_STOP,    /* vm_stop has been called */
+};
+
+/*
+ * Handle the exit that the current VMCS tells of. True when the guest may be entered again,
+ * false when its VM has stopped.
+ */
+bool exit_dispatch(struct vcpu *vcpu);
+
+/* The table itself, for the test that it is total. */
+struct exit_handler {
+	enum outcome (*handle)(struct vcpu *vcpu);
+	bool qualification; /* the handler reads vcpu->exit_qualification */
+	bool in_event;      /* can strike in the middle of an event delivery */
+};
+extern const struct exit_handler exit_table[VMX_EXIT_REASON_COUNT];
+
+/* Print the last exits, newest last: for panic. */
+void exit_log_dump(void);
+
+/* Handlers that live in files of their own. */
+enum outcome exit_msr_read(struct vcpu *vcpu);
+enum outcome exit_msr_write(struct vcpu *vcpu);
+enum outcome exit_cr_access(struct vcpu *vcpu);
+enum outcome exit_io(struct vcpu *vcpu);
+enum outcome exit_ept_violation(struct vcpu *vcpu);
+enum outcome exit_xsetbv(struct vcpu *vcpu);
+
+#endif

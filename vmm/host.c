@@ -1,0 +1,175 @@
+#include "vmm/host.h"
+#include "drivers/fbtext.h"
+#include "drivers/i8259.h"
+#include "drivers/ioapic.h"
+#include "drivers/lapic.h"
+#include "drivers/uart.h"
+#include "lib/errno.h"
+#include "lib/printk.h"
+#include "lib/x86.h"
+#include "vmm/console.h"
+#include "vmm/hostpt.h"
+#include "vmm/trap.h"
+
+/* Vectors of the host's own. The 8259s are off, but may still raise spurious interrupts. */
+enum {
+	VECTOR_I8259 = 0x20,
+	VECTOR_TIMER = 0x30,
+	VECTOR_UART = 0x31,
+	VECTOR_SPURIOUS = 0xff,
+};
+
+static struct ioapic ioapics[ACPI_MAX_IOAPICS];
+static struct uart *uart;
+static struct fbtext *fbtext;
+static u64 timer_deadline;
+
+static void on_timer(void *arg, struct trap_frame *frame)
+{
+	(void)arg, (void)frame;
+	timer_deadline = ~0ULL;
+	lapic_eoi();
+}
+
+static void on_uart(void *arg, struct trap_frame *frame)
+{
+	(void)arg, (void)frame;
+	uart_irq(uart);
+	lapic_eoi();
+}
+
+/* --- the console's line: the UART, and the framebuffer beside it --- */
+
+static size_t line_room(void *ctx)
+{
+	(void)ctx;
+	return uart ? uart_tx_room(uart) : UART_TX_SIZE;
+}
+
+static size_t line_write(void *ctx, const void *data, size_t len)
+{
+	size_t n = uart ? uart_write(uart, data, len) : len;
+
+	(void)ctx;
+	if (fbtext)
+		fbtext_write(fbtext, data, n);
+	return n;
+}
+
+static size_t line_read(void *ctx, void *buf, size_t len)
+{
+	(void)ctx;
+	return uart ? uart_read(uart, buf, len) : 0;
+}
+
+const struct console_line host_line = { line_room, line_write, line_read, NULL };
+
+/* MADT flags: polarity in bits 1:0, trigger mode in bits 3:2; 0 is the bus's own: high, edge. */
+static struct ioapic_line isa_line(u16 flags)
+{
+	return (struct ioapic_line){ .active_low = (flags & 3) == 3,
+				     .level = (flags >> 2 & 3) == 3 };
+}
+
+static void route_isa(const struct acpi_info *acpi, u8 irq, u8 vector)
+{
+	u32 gsi = irq;
+	u16 flags = 0;
+
+	for (unsigned int i = 0; i < acpi->overrides; i++) {
+		if (acpi->override[i].irq == irq) {
+			gsi = acpi->override[i].gsi;
+			flags = acpi->override[i].flags;
+		}
+	}
+	for (unsigned int i = 0; i < acpi->ioapics; i++) {
+		if (ioapic_has(&ioapics[i], gsi)) {
+			ioapic_route(&ioapics[i], gsi, isa_line(flags), vector, (u8)lapic_id());
+			return;
+		}
+	}
+	pr_warn("no I/O APIC has GSI %u: the serial line is polled\n", gsi);
+}
+
+static int map_controllers(const struct acpi_info *acpi)
+{
+	int err = hostpt_map(lapic_base(), PAGE_SIZE, HOSTPT_MMIO);
+
+	for (unsigned int i = 0; i < acpi->ioapics && !err; i++) {
+		err = hostpt_map(acpi->ioapic[i].address, PAGE_SIZE, HOSTPT_MMIO);
+		if (!err)
+			ioapic_init(&ioapics[i], (void *)(uintptr_t)acpi->ioapic[i].address,
+				    acpi->ioapic[i].gsi_base);
+	}
+	return err;
+}
+
+/* The APIC timer's own rate, for CPUs without TSC-deadline mode: counted for 10 ms. */
+static u64 measure_lapic_timer(u64 tsc_hz)
+{
+	u64 start, end;
+
+	if (lapic_has_tsc_deadline())
+		return 0;
+	lapic_timer_count_start();
+	start = rdtsc();
+	do {
+		cpu_pause();
+		end = rdtsc();
+	} while (end - start < tsc_hz / 100);
+	return (u64)lapic_timer_count() * tsc_hz / (end - start);
+}
+
+int host_init(const struct boot_info *info, const struct acpi_info *acpi, u64 tsc_hz)
+{
+	int err = map_controllers(acpi);
+
+	if (err)
+		return err;
+	uart = info->uart;
+	fbtext = info->fbtext;
+	i8259_disable(VECTOR_I8259);
+	lapic_init((void *)(uintptr_t)lapic_base(), VECTOR_SPURIOUS);
+	trap_set_handler(VECTOR_TIMER, on_timer, NULL);
+	timer_deadline = ~0ULL;
+	lapic_timer_init(VECTOR_TIMER, tsc_hz, measure_lapic_timer(tsc_hz));
+	if (uart) {
+		trap_set_handler(VECTOR_UART, on_uart, NULL);
+		route_isa(acpi, info->uart_port == UART_COM1 ? 4 : 3, VECTOR_UART);
+		uart_enable_irq(uart);
+	}
+	return 0;
+}
+
+void host_poll(void)
+{
+	__asm__ volatile("sti; nop; cli" : : : "memory");
+	if (uart)
+		uart_poll(uart);
+	console_poll();
+}
+
+void host_timer(u64 deadline)
+{
+	if (deadline == timer_deadline)
+		return;
+	timer_deadline = deadline;
+	if (deadline == ~0ULL)
+		lapic_timer_stop();
+	else
+		lapic_timer_arm(deadline);
+}
+
+void host_idle(u64 deadline)
+{
+	host_timer(deadline);
+	/* STI takes effect after HLT has begun: what is pending ends it at once. */
+	__asm__ volatile("sti; hlt; cli" : : : "memory");
+	host_timer(~0ULL);
+}
+
+void host_drain(void)
+{
+	if (uart)
+		uart_flush(uart);
+}

@@ -1,0 +1,28 @@
+/* The physical machine's interrupts, clock and console line, as the run loop needs them. */
+#ifndef VMM_HOST_H
+#define VMM_HOST_H
+
+#include "lib/types.h"
+#include "vmm/acpi.h"
+#include "vmm/boot_info.h"
+#include "vmm/console.h"
+
+/* Interrupt controllers, timer and the UART's interrupt. -errno, and said why. */
+int host_init(const struct boot_info *info, const struct acpi_info *acpi, u64 tsc_hz) __must_check;
+
+/* Let pending interrupts in, and move console bytes in both directions. Interrupts are off after. */
+void host_poll(void);
+
+/* Interrupt this CPU at host TSC @deadline; ~0 = never. */
+void host_timer(u64 deadline);
+
+/* The console: the UART if there is one, and the framebuffer. */
+extern const struct console_line host_line;
+
+/* Sleep until an interrupt comes, at @deadline at the latest. */
+void host_idle(u64 deadline);
+
+/* Wait until everything that was printed has left the machine. */
+void host_drain(void);
+
+#endif

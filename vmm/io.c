@@ -1,0 +1,108 @@
+/* I/O instructions. SDM, "Exit Qualification for I/O Instructions". */
+#include "vmm/exit.h"
+#include "vmm/gva.h"
+#include "vmm/pio.h"
+#include "vmm/vm.h"
+#include "vmx/controls.h"
+
+struct io_access {
+	u16 port;
+	u8 size;
+	bool in;
+	bool string;
+	bool rep;
+};
+
+static struct io_access io_decode(u64 q)
+{
+	return (struct io_access){
+		.port = (u16)(q >> 16),
+		.size = (u8)((q & 7) + 1),
+		.in = q & BIT(3),
+		.string = q & BIT(4),
+		.rep = q & BIT(5),
+	};
+}
+
+/* IN to AL or AX keeps the rest of RAX; to EAX it clears the upper half. */
+static u64 merge_rax(u64 rax, u32 value, u8 size)
+{
+	if (size == 4)
+		return value;
+	return (rax & ~(BIT(8 * size) - 1)) | value;
+}
+
+/* Elements of a string instruction that one exit does at most; the rest comes back as an exit. */
+#define IO_STRING_BURST 64
+
+/* Add @delta to a register that is used with @address_size bytes. */
+static void add_to(u64 *reg, s64 delta, u8 address_size)
+{
+	if (address_size == 8)
+		*reg += (u64)delta;
+	else if (address_size == 4)
+		*reg = (u32)(*reg + (u64)delta);
+	else
+		*reg = (*reg & ~0xffffULL) | (u16)(*reg + (u64)delta);
+}
+
+static u64 truncate(u64 reg, u8 address_size)
+{
+	return address_size == 8 ? reg : reg & (BIT(8 * address_size) - 1);
+}
+
+static bool io_element(struct vcpu *vcpu, const struct io_access *io, u64 linear, u64 *fault)
+{
+	struct pio_bus *bus = &vcpu->vm->pio;
+	u32 value = 0;
+
+	if (io->in) {
+		value = pio_read(bus, io->port, io->size);
+		return gva_write(vcpu, linear, &value, io->size, fault);
+	}
+	if (!gva_read(vcpu, linear, &value, io->size, fault))
+		return false;
+	pio_write(bus, io->port, io->size, value);
+	return true;
+}
+
+/* INS, OUTS: the linear address of the first element is the processor's. */
+static enum outcome io_string(struct vcpu *vcpu, const struct io_access *io)
+{
+	static const u8 address_sizes[8] = { 2, 4, 8, 8, 8, 8, 8, 8 };
+	struct guest_regs *g = &vcpu->regs;
+	u8 address_size = address_sizes[vmcs_read(VM_EXIT_INSTRUCTION_INFO) >> 7 & 7];
+	s64 step = vmcs_read(GUEST_RFLAGS) & BIT(10) ? -(s64)io->size : io->size;
+	u64 linear = vmcs_read(GUEST_LINEAR_ADDRESS), fault = 0;
+
+	for (unsigned int n = 0; n < IO_STRING_BURST; n++) {
+		if (io->rep && !truncate(g->rcx, address_size))
+			return OUTCOME_ADVANCE;
+		if (!io_element(vcpu, io, linear, &fault)) {
+			vcpu_inject_page_fault(vcpu, fault, io->in ? 2 : 0);
+			return OUTCOME_RESUME;
+		}
+		linear += (u64)step;
+		add_to(io->in ? &g->rdi : &g->rsi, step, address_size);
+		if (!io->rep)
+			return OUTCOME_ADVANCE;
+		add_to(&g->rcx, -1, address_size);
+		if (vcpu->vm->state != VM_RUNNING)
+			return OUTCOME_STOP;
+	}
+	return truncate(g->rcx, address_size) ? OUTCOME_RESUME : OUTCOME_ADVANCE;
+}
+
+enum outcome exit_io(struct vcpu *vcpu)
+{
+	struct io_access io = io_decode(vcpu->exit_qualification);
+	struct guest_regs *g = &vcpu->regs;
+
+	if (io.string)
+		return io_string(vcpu, &io);
+	if (io.in)
+		g->rax = merge_rax(g->rax, pio_read(&vcpu->vm->pio, io.port, io.size), io.size);
+	else
+		pio_write(&vcpu->vm->pio, io.port, io.size, (u32)g->rax);
+	return OUTCOME_ADVANCE;
+}

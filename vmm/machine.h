@@ -1,0 +1,45 @@
+/* The PC that a guest finds: which devices there are, where, and how they are wired. */
+#ifndef VMM_MACHINE_H
+#define VMM_MACHINE_H
+
+#include "lib/types.h"
+#include "vioapic/vioapic.h"
+#include "vioapic/vpic.h"
+#include "vmm/vacpi_pm.h"
+#include "vmm/vpci.h"
+#include "vmm/vpit.h"
+#include "vmm/vreset.h"
+#include "vmm/vrtc.h"
+#include "vmm/vuart.h"
+
+#define MACHINE_PM_BASE   0x600
+#define MACHINE_COM1      0x3f8
+#define MACHINE_COM1_LINE 4
+#define MACHINE_RTC_LINE  8
+
+/* RAM below this, then a hole for device registers, and the rest from 4 GiB on. */
+#define MACHINE_HOLE_START 0xc0000000ULL
+#define MACHINE_HOLE_END   0x100000000ULL
+
+struct machine {
+	struct vioapic ioapic;
+	struct vpic pic;
+	struct vpit pit;
+	struct vrtc rtc;
+	struct vuart uart;
+	struct vacpi_pm pm;
+	struct vreset reset;
+	struct vpci pci;
+	u16 lines; /* levels of the ISA lines as devices drive them */
+};
+
+struct vm;
+
+/* Build @vm's devices, register their ports and reset them. */
+void machine_init(struct vm *vm, u64 epoch);
+
+/* The operator has typed, or the line has room again: tell the serial port. */
+void machine_console_input(struct vm *vm);
+void machine_console_output(struct vm *vm);
+
+#endif

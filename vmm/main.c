@@ -1,0 +1,150 @@
+/* From the hand-over by boot/ to the run loop. */
+#include "drivers/fbtext.h"
+#include "drivers/rtc.h"
+#include "lib/printk.h"
+#include "vmm/acpi.h"
+#include "vmm/boot_info.h"
+#include "vmm/cpu.h"
+#include "vmm/cpuid.h"
+#include "vmm/exit.h"
+#include "vmm/host.h"
+#include "vmm/hostpt.h"
+#include "vmm/mem.h"
+#include "vmm/panic.h"
+#include "vmm/power.h"
+#include "vmm/run.h"
+#include "vmm/tsc.h"
+#include "vmm/vm.h"
+#include "vmx/vmx.h"
+
+const struct config_names vmm_config_names = { vmx_mask_bits, cpuid_hide_bits };
+
+static struct cpu boot_cpu;
+static struct acpi_info acpi;
+
+/* Where there is a screen, leave people the time to read it. */
+#define GOODBYE_SECONDS 5
+
+static void __noreturn finish(const struct boot_info *info, bool failed)
+{
+	enum config_idle idle = info->config.host.idle;
+
+	if (failed && info->fbtext && idle != IDLE_STAY && tsc_hz()) {
+		u64 end = rdtsc() + GOODBYE_SECONDS * tsc_hz();
+
+		while (rdtsc() < end)
+			cpu_pause();
+	}
+	switch (idle) {
+	case IDLE_POWEROFF: pr_info("powering off\n"); power_off();
+	case IDLE_REBOOT: pr_info("rebooting\n"); power_reset();
+	case IDLE_STAY: break;
+	}
+	pr_info("nothing left to run; the machine stays on (idle = stay)\n");
+	power_drain();
+	cpu_halt();
+}
+
+static void read_mtrrs(struct mtrr *mtrr)
+{
+	*mtrr = (struct mtrr){ 0 };
+	if (!(cpuid(1, 0).edx & BIT(12)))
+		return;
+	mtrr->cap = rdmsr(IA32_MTRRCAP);
+	mtrr->def_type = rdmsr(IA32_MTRR_DEF_TYPE);
+	for (unsigned int i = 0; mtrr_has_fixed(mtrr) && i < MTRR_FIXED; i++)
+		mtrr->fixed[i] = rdmsr(mtrr_fixed_msr[i]);
+	for (unsigned int i = 0; i < mtrr_variable_count(mtrr); i++) {
+		mtrr->variable[i].base = rdmsr(IA32_MTRR_PHYSBASE(i));
+		mtrr->variable[i].mask = rdmsr(IA32_MTRR_PHYSMASK(i));
+	}
+}
+
+static int start_vmx(const struct host_config *config)
+{
+	struct vmx_platform platform = {
+		.acpi_oem = acpi.oem_id,
+		.hypervisor = cpuid(1, 0).ecx & BIT(31),
+	};
+	struct vmcs *region;
+	int err = vmx_check_cpu();
+
+	if (err)
+		return err;
+	vmx_caps_read(&vmm.caps);
+	vmx_caps_choose(&vmm.caps, &platform, config->mask, config->unmask);
+	err = vmx_controls_choose(&vmm.caps, &vmm.controls);
+	vmx_caps_report(&vmm.caps);
+	if (err)
+		return err;
+	region = (struct vmcs *)(uintptr_t)mem_alloc_page(MEM_OWNER_VMM);
+	if (!region)
+		panic("no page for VMXON");
+	return vmx_on(&vmm.caps, region);
+}
+
+/* Guests' extended state is saved by XSAVE where there is one. */
+static void enable_xsave(void)
+{
+	if (cpuid(1, 0).ecx & BIT(26))
+		write_cr4(read_cr4() | CR4_OSXSAVE);
+	write_cr0((read_cr0() & ~(CR0_TS | CR0_EM)) | CR0_MP);
+	write_cr4(read_cr4() | CR4_OSFXSR | CR4_OSXMMEXCPT);
+}
+
+static void selftest(void)
+{
+	hostpt_dump();
+	pr_info("selftest: page tables: %u violations of W^X\n", hostpt_check());
+}
+
+static void __noreturn vmm_run(void *arg)
+{
+	struct boot_info *info = arg;
+	const struct console_hooks hooks = {
+		.quit = run_quit,
+		.list = run_list,
+		.input_ready = vm_console_input,
+		.output_ready = vm_console_output,
+	};
+
+	console_init(&host_line, &hooks);
+	for (vmm.vms = 0; vmm.vms < info->config.vms; vmm.vms++) {
+		vmm.vm[vmm.vms].id = vmm.vms;
+		vmm.vm[vmm.vms].config = &info->config.vm[vmm.vms];
+	}
+	if (!vmm.vms)
+		pr_err("lintel.conf names no VM: add a section [vm NAME] with kernel = FILE\n");
+	pr_info("VMM: %llu KiB of image, %llu KiB of memory\n",
+		(unsigned long long)(mem_owner_bytes(MEM_OWNER_IMAGE) >> 10),
+		(unsigned long long)(mem_owner_bytes(MEM_OWNER_VMM) >> 10));
+	run_vms();
+	finish(info, false);
+}
+
+void vmm_main(struct boot_info *info)
+{
+	vmm.start_tsc = info->start_tsc;
+	vmm.config = &info->config.host;
+	if (mem_init(info) || hostpt_init(info) || cpu_init_boot(&boot_cpu))
+		panic("set-up of the CPU failed");
+	panic_set_hook(exit_log_dump);
+	acpi_init(&acpi, info->acpi_rsdp);
+	acpi_print(&acpi);
+	power_init(&acpi);
+	power_set_drain(host_drain);
+	vmm.host_cpus = acpi.cpus ? acpi.cpus : 1;
+	if (tsc_init(&acpi) || host_init(info, &acpi, tsc_hz()))
+		finish(info, true);
+	vmm.tsc_hz = tsc_hz();
+	vmm.epoch = rtc_read(0x32);
+	read_mtrrs(&vmm.mtrr);
+	enable_xsave();
+	if (vmm.config->selftest)
+		selftest();
+	if (start_vmx(vmm.config)) {
+		pr_err("no VM can run on this machine\n");
+		finish(info, true);
+	}
+	cpu_switch_stack(boot_cpu.stack_top[CPU_STACK_MAIN], vmm_run, info);
+}

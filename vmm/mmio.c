@@ -1,0 +1,195 @@
+/*
+ * EPT violations. RAM never causes one: it is mapped whole and writable. So an access either
+ * reached the registers of a device, or nothing at all.
+ */
+#include "lib/guest_mem.h"
+#include "lib/print.h"
+#include "lib/printk.h"
+#include "lib/string.h"
+#include "lib/x86.h"
+#include "vmm/decode.h"
+#include "vmm/exit.h"
+#include "vmm/gva.h"
+#include "vmm/vm.h"
+#include "vmx/controls.h"
+
+/* An open bus: reads as ones. Counted, and told once a VM, as it may explain a guest's trouble. */
+static u64 unclaimed(struct vm *vm, gpa_t gpa)
+{
+	if (!vm->mmio_unclaimed++)
+		pr_info("vm %s: access to 0x%llx, where there is nothing (told once)\n",
+			vm->config->name, (unsigned long long)gpa);
+	return ~0ULL;
+}
+
+static bool in_page(gpa_t gpa, u8 size, gpa_t base)
+{
+	return base != VLAPIC_NO_MMIO && gpa >= base && gpa + size <= base + PAGE_SIZE;
+}
+
+static u64 mmio_read(struct vcpu *vcpu, gpa_t gpa, u8 size)
+{
+	gpa_t lapic = vlapic_mmio_base(&vcpu->lapic);
+
+	if (in_page(gpa, size, lapic))
+		return vlapic_mmio_read(&vcpu->lapic, (u32)(gpa - lapic), size);
+	if (in_page(gpa, size, VIOAPIC_MMIO_BASE))
+		return vioapic_mmio_read(&vcpu->vm->machine.ioapic, (u32)(gpa - VIOAPIC_MMIO_BASE),
+					 size);
+	return unclaimed(vcpu->vm, gpa);
+}
+
+static void mmio_write(struct vcpu *vcpu, gpa_t gpa, u8 size, u64 value)
+{
+	gpa_t lapic = vlapic_mmio_base(&vcpu->lapic);
+
+	if (in_page(gpa, size, lapic))
+		vlapic_mmio_write(&vcpu->lapic, (u32)(gpa - lapic), size, value);
+	else if (in_page(gpa, size, VIOAPIC_MMIO_BASE))
+		vioapic_mmio_write(&vcpu->vm->machine.ioapic, (u32)(gpa - VIOAPIC_MMIO_BASE), size,
+				   value);
+	else
+		unclaimed(vcpu->vm, gpa);
+}
+
+static enum insn_mode code_mode(void)
+{
+	u64 rights = vmcs_read(GUEST_CS_ACCESS_RIGHTS);
+
+	if ((vmcs_read(GUEST_IA32_EFER) & EFER_LMA) && (rights & AR_L))
+		return INSN_MODE_64;
+	if (!(vmcs_read(GUEST_CR0) & CR0_PE))
+		return INSN_MODE_16;
+	return rights & AR_DB ? INSN_MODE_32 : INSN_MODE_16;
+}
+
+/* The instruction's bytes: up to 15, fewer when the next page is not there. */
+static size_t fetch(struct vcpu *vcpu, enum insn_mode mode, u8 *bytes)
+{
+	u64 rip = vmcs_read(GUEST_RIP), fault;
+	u64 linear = mode == INSN_MODE_64 ? rip : (u32)(rip + vmcs_read(GUEST_CS_BASE));
+	size_t first = MIN((size_t)INSN_MAX_LENGTH, PAGE_SIZE - (linear & (PAGE_SIZE - 1)));
+
+	if (!gva_read(vcpu, linear, bytes, first, &fault))
+		return 0;
+	if (first < INSN_MAX_LENGTH &&
+	    gva_read(vcpu, linear + first, bytes + first, INSN_MAX_LENGTH - first, &fault))
+		return INSN_MAX_LENGTH;
+	return first;
+}
+
+static enum outcome undecodable(struct vcpu *vcpu, gpa_t gpa, const u8 *bytes, size_t len)
+{
+	char hex[3 * INSN_MAX_LENGTH + 1] = "";
+	size_t n = 0;
+
+	for (size_t i = 0; i < len; i++)
+		n += scnprintf(hex + n, sizeof(hex) - n, " %02x", bytes[i]);
+	vm_stop(vcpu->vm, VM_END_CRASH, "device access to 0x%llx by an instruction not known:%s",
+		(unsigned long long)gpa, hex);
+	return OUTCOME_STOP;
+}
+
+/* MOVS: one side is the device, the other is RAM (or, rarely, a device as well). */
+static bool copy(struct vcpu *vcpu, const struct mmio_insn *insn, gpa_t gpa, bool write)
+{
+	struct guest_regs *g = &vcpu->regs;
+	u64 mask = insn->address_size == 8 ? ~0ULL : BIT(8 * insn->address_size) - 1;
+	enum vmcs_segment seg = write ? (enum vmcs_segment)insn->segment : SEG_ES;
+	u64 base = code_mode() == INSN_MODE_64 && seg < SEG_FS
+			   ? 0
+			   : vmcs_read(GUEST_SEGMENT(GUEST_ES_BASE, seg));
+	u64 linear = base + ((write ? g->rsi : g->rdi) & mask), value = 0, fault;
+
+	if (code_mode() != INSN_MODE_64)
+		linear = (u32)linear;
+	if (write) {
+		if (!gva_read(vcpu, linear, &value, insn->size, &fault)) {
+			vcpu_inject_page_fault(vcpu, fault, 0);
+			return false;
+		}
+		mmio_write(vcpu, gpa, insn->size, value);
+		return true;
+	}
+	value = mmio_read(vcpu, gpa, insn->size);
+	if (gva_write(vcpu, linear, &value, insn->size, &fault))
+		return true;
+	vcpu_inject_page_fault(vcpu, fault, 2);
+	return false;
+}
+
+static void access(struct vcpu *vcpu, const struct mmio_insn *insn, gpa_t gpa)
+{
+	u64 reg = vcpu_reg(vcpu, insn->reg), rflags = vmcs_read(GUEST_RFLAGS), old = rflags,
+	    mem = 0;
+
+	if (insn->access == INSN_READ || insn->access == INSN_RMW)
+		mem = mmio_read(vcpu, gpa, insn->size);
+	mmio_apply(insn, &mem, &reg, &rflags);
+	if (insn->access == INSN_WRITE || insn->access == INSN_RMW)
+		mmio_write(vcpu, gpa, insn->size, mem);
+	if (!insn->has_imm)
+		vcpu_set_reg(vcpu, insn->reg, reg);
+	if (rflags != old)
+		vmcs_write(GUEST_RFLAGS, rflags);
+}
+
+/* True when the instruction is finished. */
+static bool string_step(struct vcpu *vcpu, const struct mmio_insn *insn)
+{
+	struct guest_regs *g = &vcpu->regs;
+	struct insn_string_regs r = { g->rsi, g->rdi, g->rcx };
+	bool done = mmio_string_step(insn, vmcs_read(GUEST_RFLAGS), &r);
+
+	g->rsi = r.rsi;
+	g->rdi = r.rdi;
+	g->rcx = r.rcx;
+	return done;
+}
+
+/* A violation ended an IRET that had unblocked NMIs: block them again, it will be executed again. */
+static void reblock_nmi(struct vcpu *vcpu)
+{
+	if ((vcpu->exit_qualification & BIT(12)) && !(vcpu->event.info & INTR_INFO_VALID))
+		vmcs_write(GUEST_INTERRUPTIBILITY_STATE,
+			   vmcs_read(GUEST_INTERRUPTIBILITY_STATE) | BLOCKING_BY_NMI);
+}
+
+enum outcome exit_ept_violation(struct vcpu *vcpu)
+{
+	gpa_t gpa = vmcs_read(GUEST_PHYSICAL_ADDRESS);
+	bool write = vcpu->exit_qualification & EPT_VIOLATION_WRITE;
+	enum insn_mode mode;
+	struct mmio_insn insn;
+	u8 bytes[INSN_MAX_LENGTH];
+	size_t len;
+
+	reblock_nmi(vcpu);
+	if ((vcpu->exit_qualification & EPT_VIOLATION_FETCH) ||
+	    !(vcpu->exit_qualification & EPT_VIOLATION_TRANSLATED) ||
+	    (vcpu->event.info & INTR_INFO_VALID)) {
+		/* Code, page tables, a stack or an IDT where there is no memory. */
+		vm_stop(vcpu->vm, VM_END_CRASH, "%s at 0x%llx, where there is no memory",
+			vcpu->exit_qualification & EPT_VIOLATION_FETCH ? "code"
+								       : "a page table or stack",
+			(unsigned long long)gpa);
+		return OUTCOME_STOP;
+	}
+	mode = code_mode();
+	len = fetch(vcpu, mode, bytes);
+	if (!mmio_decode(&insn, mode, bytes, len))
+		return undecodable(vcpu, gpa, bytes, len);
+	/* The bytes may have changed since: what the exit says counts. */
+	if (write != (insn.access == INSN_WRITE || insn.access == INSN_RMW) &&
+	    insn.access != INSN_COPY && insn.access != INSN_RMW)
+		return OUTCOME_RESUME;
+	if (insn.access != INSN_COPY)
+		access(vcpu, &insn, gpa);
+	else if (!copy(vcpu, &insn, gpa, write))
+		return OUTCOME_RESUME;
+	if (insn.is_string && !string_step(vcpu, &insn))
+		return OUTCOME_RESUME;
+	/* The length of an EPT violation's instruction is undefined in the VMCS: ours counts. */
+	vmcs_write(GUEST_RIP, vmcs_read(GUEST_RIP) + insn.length);
+	return OUTCOME_RESUME;
+}

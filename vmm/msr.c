@@ -1,0 +1,321 @@
+/*
+ * MSRs for guests: what is not in the table is #GP. The table says of each one why it is there.
+ */
+#include "vmm/msr.h"
+#include "lib/bitmap.h"
+#include "lib/string.h"
+#include "vmm/exit.h"
+#include "vmm/vm.h"
+#include "vmx/controls.h"
+
+typedef bool msr_read_fn(struct vcpu *vcpu, u32 msr, u64 *value);
+typedef bool msr_write_fn(struct vcpu *vcpu, u32 msr, u64 value);
+
+static bool read_zero(struct vcpu *vcpu, u32 msr, u64 *value)
+{
+	(void)vcpu, (void)msr;
+	*value = 0;
+	return true;
+}
+
+static bool write_ignored(struct vcpu *vcpu, u32 msr, u64 value)
+{
+	(void)vcpu, (void)msr, (void)value;
+	return true;
+}
+
+/* RDMSR passes through (with the TSC offset); a write moves the offset, and TSC_ADJUST with it. */
+static bool write_tsc(struct vcpu *vcpu, u32 msr, u64 value)
+{
+	u64 delta = value - (rdtsc() + vmcs_read(TSC_OFFSET));
+
+	(void)msr;
+	vcpu->tsc_adjust += delta;
+	vmcs_write(TSC_OFFSET, vmcs_read(TSC_OFFSET) + delta);
+	return true;
+}
+
+static bool read_tsc_adjust(struct vcpu *vcpu, u32 msr, u64 *value)
+{
+	(void)msr;
+	*value = vcpu->tsc_adjust;
+	return true;
+}
+
+static bool write_tsc_adjust(struct vcpu *vcpu, u32 msr, u64 value)
+{
+	(void)msr;
+	vmcs_write(TSC_OFFSET, vmcs_read(TSC_OFFSET) + value - vcpu->tsc_adjust);
+	vcpu->tsc_adjust = value;
+	return true;
+}
+
+static bool read_apic_base(struct vcpu *vcpu, u32 msr, u64 *value)
+{
+	(void)msr;
+	*value = vlapic_base(&vcpu->lapic);
+	return true;
+}
+
+static bool write_apic_base(struct vcpu *vcpu, u32 msr, u64 value)
+{
+	(void)msr;
+	if (!vlapic_set_base(&vcpu->lapic, value))
+		return false;
+	vcpu_apic_mode_changed(vcpu);
+	return true;
+}
+
+static bool read_x2apic(struct vcpu *vcpu, u32 msr, u64 *value)
+{
+	return vlapic_msr_read(&vcpu->lapic, msr, value);
+}
+
+static bool write_x2apic(struct vcpu *vcpu, u32 msr, u64 value)
+{
+	return vlapic_msr_write(&vcpu->lapic, msr, value);
+}
+
+/*
+ * The deadline is in the guest's TSC, the VM's alarms are in guest time: they differ by what the
+ * guest has written to its TSC.
+ */
+static bool read_tsc_deadline(struct vcpu *vcpu, u32 msr, u64 *value)
+{
+	u64 deadline = vlapic_tsc_deadline(&vcpu->lapic);
+
+	(void)msr;
+	*value = deadline ? deadline + vcpu->tsc_adjust : 0;
+	return true;
+}
+
+static bool write_tsc_deadline(struct vcpu *vcpu, u32 msr, u64 value)
+{
+	u64 deadline = value ? value - vcpu->tsc_adjust : 0;
+
+	(void)msr;
+	/* 0 disarms; a deadline that the adjustment makes 0 is long past. */
+	vlapic_set_tsc_deadline(&vcpu->lapic, value && !deadline ? 1 : deadline);
+	return true;
+}
+
+static bool read_feature_control(struct vcpu *vcpu, u32 msr, u64 *value)
+{
+	(void)vcpu, (void)msr;
+	*value = FEATURE_CONTROL_LOCKED;
+	return true;
+}
+
+static bool read_bios_sign_id(struct vcpu *vcpu, u32 msr, u64 *value)
+{
+	(void)vcpu, (void)msr;
+	*value = make_64(1, 0); /* some revision: 0 would mean that no update is loaded */
+	return true;
+}
+
+#define MISC_ENABLE_FAST_STRINGS     BIT(0)
+#define MISC_ENABLE_BTS_UNAVAILABLE  BIT(11)
+#define MISC_ENABLE_PEBS_UNAVAILABLE BIT(12)
+
+static bool read_misc_enable(struct vcpu *vcpu, u32 msr, u64 *value)
+{
+	(void)vcpu, (void)msr;
+	*value = MISC_ENABLE_FAST_STRINGS | MISC_ENABLE_BTS_UNAVAILABLE |
+		 MISC_ENABLE_PEBS_UNAVAILABLE;
+	return true;
+}
+
+#define MTRR_DEF_TYPE_ENABLE BIT(11)
+
+static bool read_mtrr_def_type(struct vcpu *vcpu, u32 msr, u64 *value)
+{
+	(void)msr;
+	*value = vcpu->vm->mtrr_def_type;
+	return true;
+}
+
+/* Kept for the guest to read back: its RAM is write-back by the EPT, whatever it says here. */
+static bool write_mtrr_def_type(struct vcpu *vcpu, u32 msr, u64 value)
+{
+	u64 type = value & 0xff;
+
+	(void)msr;
+	if (value & ~(0xff | MTRR_DEF_TYPE_ENABLE) || type > 6 || type == 2 || type == 3)
+		return false;
+	vcpu->vm->mtrr_def_type = value;
+	return true;
+}
+
+#define DEBUGCTL_BTF BIT(1)
+
+static bool read_debugctl(struct vcpu *vcpu, u32 msr, u64 *value)
+{
+	(void)vcpu, (void)msr;
+	*value = vmcs_read(GUEST_IA32_DEBUGCTL);
+	return true;
+}
+
+static bool write_debugctl(struct vcpu *vcpu, u32 msr, u64 value)
+{
+	(void)vcpu, (void)msr;
+	if (value & ~DEBUGCTL_BTF)
+		return false;
+	vmcs_write(GUEST_IA32_DEBUGCTL, value);
+	return true;
+}
+
+static bool has_xsaves(const struct vcpu *vcpu)
+{
+	return cpuid_has(&vcpu->cpuid, 0xd, 1, CPUID_EAX, 3);
+}
+
+static bool read_xss(struct vcpu *vcpu, u32 msr, u64 *value)
+{
+	(void)msr;
+	*value = 0;
+	return has_xsaves(vcpu);
+}
+
+static bool write_xss(struct vcpu *vcpu, u32 msr, u64 value)
+{
+	(void)msr;
+	return has_xsaves(vcpu) && !value; /* no supervisor state component is offered */
+}
+
+/* What the guest may do without an exit. */
+enum msr_pass { PASS_NONE = 0, PASS_READ = 1, PASS_WRITE = 2, PASS_BOTH = 3 };
+
+struct msr_policy {
+	u32 first, last;
+	msr_read_fn *read;   /* NULL: #GP (unless passed) */
+	msr_write_fn *write; /* NULL: #GP (unless passed) */
+	enum msr_pass pass;
+	const char *why;
+};
+
+/* clang-format off */
+static const struct msr_policy policy[] = {
+	{ IA32_TSC_DEADLINE, IA32_TSC_DEADLINE, read_tsc_deadline, write_tsc_deadline, PASS_NONE,
+	  "the timer of the local APIC" },
+	{ 0x800, 0x8ff, read_x2apic, write_x2apic, PASS_NONE,
+	  "the local APIC in x2APIC mode" },
+	{ IA32_TIME_STAMP_COUNTER, IA32_TIME_STAMP_COUNTER, NULL, write_tsc, PASS_READ,
+	  "reads are offset by the CPU" },
+	{ IA32_PLATFORM_ID, IA32_PLATFORM_ID, read_zero, NULL, PASS_NONE,
+	  "microcode loaders look at it" },
+	{ IA32_APIC_BASE, IA32_APIC_BASE, read_apic_base, write_apic_base, PASS_NONE,
+	  "mode of the local APIC" },
+	{ IA32_FEATURE_CONTROL, IA32_FEATURE_CONTROL, read_feature_control, NULL, PASS_NONE,
+	  "locked, without VMX" },
+	{ IA32_TSC_ADJUST, IA32_TSC_ADJUST, read_tsc_adjust, write_tsc_adjust, PASS_NONE,
+	  "with it Linux trusts the TSC" },
+	{ IA32_BIOS_SIGN_ID, IA32_BIOS_SIGN_ID, read_bios_sign_id, write_ignored, PASS_NONE,
+	  "microcode revision: written 0, then read" },
+	{ IA32_MTRRCAP, IA32_MTRRCAP, read_zero, NULL, PASS_NONE,
+	  "no variable and no fixed ranges: all RAM is write-back" },
+	{ IA32_SYSENTER_CS, IA32_SYSENTER_EIP, NULL, NULL, PASS_BOTH,
+	  "in the VMCS" },
+	{ IA32_MCG_CAP, IA32_MCG_STATUS, read_zero, write_ignored, PASS_NONE,
+	  "machine check without banks" },
+	{ IA32_MISC_ENABLE, IA32_MISC_ENABLE, read_misc_enable, write_ignored, PASS_NONE,
+	  "fast strings on, no debug store" },
+	{ IA32_DEBUGCTL, IA32_DEBUGCTL, read_debugctl, write_debugctl, PASS_NONE,
+	  "single-step on branches; no last-branch records" },
+	{ IA32_PAT, IA32_PAT, NULL, NULL, PASS_BOTH,
+	  "in the VMCS, saved and loaded at exits" },
+	{ IA32_MTRR_DEF_TYPE, IA32_MTRR_DEF_TYPE, read_mtrr_def_type, write_mtrr_def_type, PASS_NONE,
+	  "kept, without effect" },
+	{ IA32_XSS, IA32_XSS, read_xss, write_xss, PASS_NONE,
+	  "goes with XSAVES; only 0" },
+	{ IA32_EFER, IA32_EFER, NULL, NULL, PASS_BOTH,
+	  "in the VMCS, saved and loaded at exits; the CPU checks it" },
+	{ IA32_STAR, IA32_FMASK, NULL, NULL, PASS_BOTH,
+	  "the VMM does not use SYSCALL; switched with the vCPU" },
+	{ IA32_FS_BASE, IA32_GS_BASE, NULL, NULL, PASS_BOTH,
+	  "in the VMCS" },
+	{ IA32_KERNEL_GS_BASE, IA32_KERNEL_GS_BASE, NULL, NULL, PASS_BOTH,
+	  "the VMM does not use SWAPGS; switched with the vCPU" },
+};
+/* clang-format on */
+
+static const struct msr_policy *find(u32 msr)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(policy); i++) {
+		if (msr - policy[i].first <= policy[i].last - policy[i].first)
+			return &policy[i];
+	}
+	return NULL;
+}
+
+/* SDM, "MSR-Bitmap Address": read low, read high, write low, write high, 1 KiB each. */
+static void allow(u64 *bitmap, u32 msr, enum msr_pass pass)
+{
+	unsigned int bit = msr >= 0xc0000000 ? 8192 + (msr - 0xc0000000) : msr;
+
+	if (pass & PASS_READ)
+		bitmap_clear(bitmap, bit);
+	if (pass & PASS_WRITE)
+		bitmap_clear(bitmap, bit + 16384);
+}
+
+void msr_bitmap_build(u64 *bitmap, const struct vcpu *vcpu)
+{
+	memset(bitmap, 0xff, PAGE_SIZE);
+	for (unsigned int i = 0; i < ARRAY_SIZE(policy); i++) {
+		for (u32 msr = policy[i].first; msr <= policy[i].last; msr++)
+			allow(bitmap, msr, policy[i].pass);
+	}
+	if (cpuid_has(&vcpu->cpuid, 0x80000001, 0, CPUID_EDX, 27))
+		allow(bitmap, IA32_TSC_AUX, PASS_BOTH); /* RDTSCP; switched with the vCPU */
+}
+
+void msr_bitmap_tpr(u64 *bitmap, bool pass)
+{
+	u32 msr = IA32_X2APIC(0x80);
+
+	if (pass) {
+		allow(bitmap, msr, PASS_BOTH);
+	} else {
+		bitmap_set(bitmap, msr);
+		bitmap_set(bitmap, msr + 16384);
+	}
+}
+
+bool msr_read(struct vcpu *vcpu, u32 msr, u64 *value)
+{
+	const struct msr_policy *p = find(msr);
+
+	return p && p->read && p->read(vcpu, msr, value);
+}
+
+bool msr_write(struct vcpu *vcpu, u32 msr, u64 value)
+{
+	const struct msr_policy *p = find(msr);
+
+	return p && p->write && p->write(vcpu, msr, value);
+}
+
+enum outcome exit_msr_read(struct vcpu *vcpu)
+{
+	struct guest_regs *g = &vcpu->regs;
+	u64 value;
+
+	if (!msr_read(vcpu, (u32)g->rcx, &value)) {
+		vcpu_inject_gp(vcpu);
+		return OUTCOME_RESUME;
+	}
+	g->rax = lower_32(value);
+	g->rdx = upper_32(value);
+	return OUTCOME_ADVANCE;
+}
+
+enum outcome exit_msr_write(struct vcpu *vcpu)
+{
+	struct guest_regs *g = &vcpu->regs;
+
+	if (!msr_write(vcpu, (u32)g->rcx, make_64((u32)g->rdx, (u32)g->rax))) {
+		vcpu_inject_gp(vcpu);
+		return OUTCOME_RESUME;
+	}
+	return OUTCOME_ADVANCE;
+}

@@ -1,0 +1,21 @@
+/* The MSR policy: an allow-list, and the MSR bitmap that lets some of it pass without an exit. */
+#ifndef VMM_MSR_H
+#define VMM_MSR_H
+
+#include "lib/types.h"
+#include "vmm/vcpu.h"
+
+/* Fill the page @bitmap for @vcpu, whose CPUID table must be built. */
+void msr_bitmap_build(u64 *bitmap, const struct vcpu *vcpu);
+
+/*
+ * Let the x2APIC's TPR pass, or not. Only with "virtualize x2APIC mode" is it the one in the
+ * virtual-APIC page: otherwise the guest would reach the host's.
+ */
+void msr_bitmap_tpr(u64 *bitmap, bool pass);
+
+/* What the guest's RDMSR and WRMSR do. False: #GP, and nothing has happened. */
+bool msr_read(struct vcpu *vcpu, u32 msr, u64 *value) __must_check;
+bool msr_write(struct vcpu *vcpu, u32 msr, u64 value) __must_check;
+
+#endif

@@ -1,0 +1,31 @@
+/* The port bus of a VM: which device answers where. What nobody registered reads as all ones. */
+#ifndef VMM_PIO_H
+#define VMM_PIO_H
+
+#include "lib/types.h"
+#include "lib/vdev.h"
+
+#define PIO_RANGES 32
+
+struct pio_range {
+	u16 base;
+	u16 len; /* ports */
+	const struct pio_ops *ops;
+	void *dev;
+	const char *name;
+};
+
+struct pio_bus {
+	struct pio_range range[PIO_RANGES];
+	unsigned int ranges;
+};
+
+/* Set-up only. Overlapping or too many ranges are our own mistake: panic. */
+void pio_register(struct pio_bus *bus, u16 base, u16 len, const struct pio_ops *ops, void *dev,
+		  const char *name);
+
+/* An access of @size bytes (1, 2, 4). One that leaves its device's range is split into bytes. */
+u32 pio_read(const struct pio_bus *bus, u16 port, u8 size);
+void pio_write(const struct pio_bus *bus, u16 port, u8 size, u32 value);
+
+#endif

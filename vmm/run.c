@@ -1,0 +1,210 @@
+#include "vmm/run.h"
+#include "lib/printk.h"
+#include "vmm/console.h"
+#include "vmm/dump.h"
+#include "vmm/exit.h"
+#include "vmm/host.h"
+#include "vmm/vcpu.h"
+#include "vmm/vm.h"
+#include "vmx/controls.h"
+
+/* The longest that a vCPU runs before the VMM looks around: time slice, and net for lost wake-ups. */
+#define SLICE_HZ 100
+
+/* A VM that crashes again and again is started again after 1, 2, 4 ... 64 seconds. */
+#define BACKOFF_MAX_SHIFT 6
+
+static bool quit;
+
+void run_quit(void)
+{
+	quit = true;
+}
+
+/* Host TSC at which @vm's next alarm is due. */
+static u64 next_alarm(const struct vm *vm)
+{
+	u64 next = vtimer_next(&vm->timers);
+
+	return next == VDEV_NEVER ? ~0ULL : next + vm->tsc_base;
+}
+
+static u64 run_timers(struct vm *vm, u64 now)
+{
+	u64 alarm = next_alarm(vm);
+
+	if (likely(now < alarm))
+		return alarm;
+	vtimer_run(&vm->timers, now - vm->tsc_base);
+	return next_alarm(vm);
+}
+
+/* Have the guest exit at host TSC @deadline. */
+static void arm(u64 now, u64 deadline)
+{
+	u64 ticks = deadline > now ? deadline - now : 0;
+
+	if (vmx_uses(&vmm.caps, VMX_PREEMPTION_TIMER))
+		vmcs_write(VMX_PREEMPTION_TIMER_VALUE,
+			   MIN(ticks >> (vmm.caps.misc & 31), 0xffffffffULL));
+	else
+		host_timer(deadline);
+}
+
+static void entry_refused(struct vcpu *vcpu, enum vmx_entry_result result)
+{
+	unsigned int error = result == VMX_FAIL_VALID ? vmcs_read32(VM_INSTRUCTION_ERROR) : 0;
+
+	vm_stop(vcpu->vm, VM_END_CRASH, "VM entry refused: %s",
+		error ? vmx_instruction_error_name(error) : "no current VMCS");
+	dump_vcpu(vcpu);
+}
+
+/* Run @vcpu until its time is up, it has nothing to do, or its VM has stopped. */
+static void run_vcpu(struct vcpu *vcpu, u64 slice_end)
+{
+	struct vm *vm = vcpu->vm;
+	u64 now = rdtsc();
+
+	vcpu_load(vcpu);
+	while (now < slice_end) {
+		u64 alarm = run_timers(vm, now), before;
+		enum vmx_entry_result result;
+
+		if (vcpu->halted) {
+			if (!vcpu_has_work(vcpu))
+				return;
+			vcpu->halted = false;
+		}
+		vcpu_inject(vcpu);
+		if (unlikely(vm->state != VM_RUNNING))
+			return;
+		before = rdtsc();
+		arm(before, MIN(alarm, slice_end));
+		if (likely(vcpu->entries++))
+			vcpu->ticks[vcpu->exit_reason & EXIT_REASON_BASIC] += before - now;
+		result = vmx_enter(&vcpu->regs, vcpu->launched);
+		now = rdtsc();
+		if (unlikely(result != VMX_EXITED)) {
+			entry_refused(vcpu, result);
+			return;
+		}
+		vcpu->launched = true;
+		if (!exit_dispatch(vcpu))
+			return;
+	}
+}
+
+/* --- the life of VMs --- */
+
+static void try_start(struct vm *vm)
+{
+	if (vm_start(vm))
+		pr_err("vm %s: not started\n", vm->config->name);
+	else
+		console_vm_started(vm->id, vm->config->name);
+}
+
+static void reap(struct vm *vm, u64 now)
+{
+	unsigned int shift;
+
+	vm_finish(vm);
+	if (quit || !vm_wants_restart(vm)) {
+		console_vm_stopped(vm->id);
+		return;
+	}
+	if (vm->end != VM_END_CRASH) {
+		vm->crashes = 0;
+		try_start(vm);
+		return;
+	}
+	shift = MIN(vm->crashes++, (unsigned int)BACKOFF_MAX_SHIFT);
+	vm->restart_at = now + (vmm.tsc_hz << shift);
+	vm->state = VM_WAITING;
+	pr_info("vm %s: starts again in %u s\n", vm->config->name, 1u << shift);
+}
+
+/* Bring each VM's life up to date. Returns how many are alive; @deadline: when one wants a look. */
+static unsigned int tend(u64 now, u64 *deadline)
+{
+	unsigned int alive = 0;
+
+	*deadline = ~0ULL;
+	for (unsigned int i = 0; i < vmm.vms; i++) {
+		struct vm *vm = &vmm.vm[i];
+
+		if (vm->state == VM_ENDED)
+			reap(vm, now);
+		if (vm->state == VM_WAITING && now >= vm->restart_at) {
+			vm->state = VM_OFF;
+			try_start(vm);
+		}
+		if (vm->state == VM_RUNNING)
+			*deadline = MIN(*deadline, run_timers(vm, now));
+		else if (vm->state == VM_WAITING)
+			*deadline = MIN(*deadline, vm->restart_at);
+		alive += vm->state != VM_OFF;
+	}
+	return alive;
+}
+
+/* The next VM in turn whose vCPU can run, or NULL. */
+static struct vm *pick(void)
+{
+	static unsigned int last;
+
+	for (unsigned int i = 1; i <= vmm.vms; i++) {
+		struct vm *vm = &vmm.vm[(last + i) % vmm.vms];
+
+		if (vm->state == VM_RUNNING && (!vm->vcpu->halted || vcpu_has_work(vm->vcpu))) {
+			last = vm->id;
+			return vm;
+		}
+	}
+	return NULL;
+}
+
+void run_vms(void)
+{
+	u64 deadline;
+
+	for (unsigned int i = 0; i < vmm.vms; i++)
+		try_start(&vmm.vm[i]);
+	while (!quit) {
+		u64 now = rdtsc();
+		struct vm *vm;
+
+		host_poll();
+		if (!tend(now, &deadline))
+			return;
+		vm = pick();
+		if (vm)
+			run_vcpu(vm->vcpu, rdtsc() + vmm.tsc_hz / SLICE_HZ);
+		else
+			host_idle(MIN(
+				deadline,
+				now + vmm.tsc_hz)); /* at most a second: nothing is lost for long */
+	}
+	for (unsigned int i = 0; i < vmm.vms; i++)
+		vm_stop(&vmm.vm[i], VM_END_POWEROFF, "quit by the operator");
+	(void)tend(rdtsc(), &deadline);
+}
+
+void run_list(void)
+{
+	static const char *const states[] = {
+		[VM_OFF] = "off",
+		[VM_RUNNING] = "running",
+		[VM_ENDED] = "ending",
+		[VM_WAITING] = "waits to start again",
+	};
+
+	for (unsigned int i = 0; i < vmm.vms; i++) {
+		const struct vm *vm = &vmm.vm[i];
+
+		pr_info("%u %s: %s%s\n", i + 1, vm->config->name,
+			vm->state == VM_RUNNING && vm->vcpu->halted ? "idle" : states[vm->state],
+			console_focus() == i ? " (this console)" : "");
+	}
+}

@@ -1,0 +1,242 @@
+#include "vmm/vcpu.h"
+#include "lib/errno.h"
+#include "lib/string.h"
+#include "vmm/cr.h"
+#include "vmm/msr.h"
+#include "vmm/vm.h"
+#include "vmx/controls.h"
+
+#define PAT_AT_RESET    0x0007040600070406ULL
+#define DR7_AT_RESET    0x400
+#define RFLAGS_AT_RESET RFLAGS_FIXED
+
+/* #DB and #AC because they can loop in their own delivery, #MC because it is the host's. */
+#define EXCEPTIONS_INTERCEPTED (BIT(VECTOR_DB) | BIT(VECTOR_AC) | BIT(VECTOR_MC))
+
+/* The order of the register numbers in instructions and exit qualifications. */
+static const u8 reg_offset[16] = {
+	offsetof(struct guest_regs, rax), offsetof(struct guest_regs, rcx),
+	offsetof(struct guest_regs, rdx), offsetof(struct guest_regs, rbx),
+	0 /* RSP: in the VMCS */,         offsetof(struct guest_regs, rbp),
+	offsetof(struct guest_regs, rsi), offsetof(struct guest_regs, rdi),
+	offsetof(struct guest_regs, r8),  offsetof(struct guest_regs, r9),
+	offsetof(struct guest_regs, r10), offsetof(struct guest_regs, r11),
+	offsetof(struct guest_regs, r12), offsetof(struct guest_regs, r13),
+	offsetof(struct guest_regs, r14), offsetof(struct guest_regs, r15),
+};
+#define REG_RSP 4
+
+u64 vcpu_reg(const struct vcpu *vcpu, unsigned int reg)
+{
+	if ((reg &= 15) == REG_RSP)
+		return vmcs_read(GUEST_RSP);
+	return *(const u64 *)(const void *)((const u8 *)&vcpu->regs + reg_offset[reg]);
+}
+
+void vcpu_set_reg(struct vcpu *vcpu, unsigned int reg, u64 value)
+{
+	if ((reg &= 15) == REG_RSP)
+		vmcs_write(GUEST_RSP, value);
+	else
+		*(u64 *)(void *)((u8 *)&vcpu->regs + reg_offset[reg]) = value;
+}
+
+unsigned int vcpu_cpl(void)
+{
+	return (unsigned int)(vmcs_read(GUEST_SS_ACCESS_RIGHTS) >> 5 & 3);
+}
+
+bool vcpu_long_mode(void)
+{
+	return (vmcs_read(GUEST_IA32_EFER) & EFER_LMA) &&
+	       (vmcs_read(GUEST_CS_ACCESS_RIGHTS) & AR_L);
+}
+
+void vcpu_flush_tlb(struct vcpu *vcpu)
+{
+	if (vmx_uses(&vmm.caps, VMX_VPID))
+		vmx_invvpid(&vmm.caps, vcpu_vpid(vcpu));
+}
+
+u16 vcpu_vpid(const struct vcpu *vcpu)
+{
+	return (u16)(1 + vcpu->vm->id * CONFIG_MAX_CPUS + vcpu->id); /* 0 is the VMM's own */
+}
+
+/* The host state is the same for every exit: SDM, "Host-State Area". */
+static void init_host_state(struct vcpu *vcpu)
+{
+	struct cpu *cpu = this_cpu();
+	struct {
+		u16 limit;
+		u64 base;
+	} __packed gdt, idt;
+
+	__asm__ volatile("sgdt %0; sidt %1" : "=m"(gdt), "=m"(idt));
+	vmcs_write(HOST_CR0, read_cr0());
+	vmcs_write(HOST_CR3, read_cr3());
+	vmcs_write(HOST_CR4, read_cr4());
+	vmcs_write(HOST_CS_SELECTOR, CPU_SEL_CODE);
+	vmcs_write(HOST_SS_SELECTOR, CPU_SEL_DATA);
+	vmcs_write(HOST_DS_SELECTOR, CPU_SEL_DATA);
+	vmcs_write(HOST_ES_SELECTOR, CPU_SEL_DATA);
+	vmcs_write(HOST_FS_SELECTOR, 0);
+	vmcs_write(HOST_GS_SELECTOR, 0);
+	vmcs_write(HOST_TR_SELECTOR, CPU_SEL_TSS);
+	vmcs_write(HOST_FS_BASE, 0);
+	vmcs_write(HOST_GS_BASE, (u64)(uintptr_t)cpu);
+	vmcs_write(HOST_TR_BASE, (u64)(uintptr_t)&cpu->tss);
+	vmcs_write(HOST_GDTR_BASE, gdt.base);
+	vmcs_write(HOST_IDTR_BASE, idt.base);
+	vmcs_write(HOST_IA32_SYSENTER_CS, 0);
+	vmcs_write(HOST_IA32_SYSENTER_ESP, 0);
+	vmcs_write(HOST_IA32_SYSENTER_EIP, 0);
+	vmcs_write(HOST_IA32_PAT, rdmsr(IA32_PAT));
+	vmcs_write(HOST_IA32_EFER, rdmsr(IA32_EFER));
+	vmcs_write(HOST_RSP, (u64)(uintptr_t)&vcpu->regs.host_rsp);
+	vmcs_write(HOST_RIP, (u64)(uintptr_t)vmx_exit);
+}
+
+static void init_controls(struct vcpu *vcpu, const struct guest_entry *entry)
+{
+	const u32 *word = vmm.controls.word;
+	const struct vm *vm = vcpu->vm;
+	u32 cpu2 = word[VMX_CPU2];
+
+	/* A feature that the guest is not offered must be off, or it would work all the same. */
+	if (!cpuid_has(&vcpu->cpuid, 0x80000001, 0, CPUID_EDX, 27))
+		cpu2 &= ~(u32)CPU2_ENABLE_RDTSCP;
+	if (!cpuid_has(&vcpu->cpuid, 7, 0, CPUID_EBX, 10))
+		cpu2 &= ~(u32)CPU2_ENABLE_INVPCID;
+	if (!cpuid_has(&vcpu->cpuid, 0xd, 1, CPUID_EAX, 3))
+		cpu2 &= ~(u32)CPU2_ENABLE_XSAVES;
+	cpu2 &= ~(u32)CPU2_VIRTUALIZE_X2APIC_MODE; /* vcpu_apic_mode_changed decides */
+
+	vcpu->cpu_controls = word[VMX_CPU];
+	vcpu->cpu2_controls = cpu2;
+	vmcs_write(PIN_BASED_CONTROLS, word[VMX_PIN]);
+	vmcs_write(PRIMARY_CONTROLS, vcpu->cpu_controls);
+	vmcs_write(SECONDARY_CONTROLS, cpu2);
+	vmcs_write(VM_EXIT_CONTROLS, word[VMX_EXIT]);
+	vmcs_write(VM_ENTRY_CONTROLS,
+		   word[VMX_ENTRY] | (entry->mode == GUEST_LONG64 ? ENTRY_IA32E_MODE_GUEST : 0));
+	vmcs_write(EXCEPTION_BITMAP, EXCEPTIONS_INTERCEPTED);
+	vmcs_write(PAGE_FAULT_ERROR_CODE_MASK, 0);
+	vmcs_write(PAGE_FAULT_ERROR_CODE_MATCH, 0);
+	vmcs_write(CR3_TARGET_COUNT, 0);
+	vmcs_write(VM_EXIT_MSR_STORE_COUNT, 0);
+	vmcs_write(VM_EXIT_MSR_LOAD_COUNT, 0);
+	vmcs_write(VM_ENTRY_MSR_LOAD_COUNT, 0);
+	vmcs_write(VM_ENTRY_INTERRUPTION_INFO, 0);
+	vmcs_write(IO_BITMAP_A, (u64)(uintptr_t)vm->io_bitmap);
+	vmcs_write(IO_BITMAP_B, (u64)(uintptr_t)vm->io_bitmap + PAGE_SIZE);
+	vmcs_write(MSR_BITMAP, (u64)(uintptr_t)vm->msr_bitmap);
+	vmcs_write(EPT_POINTER, vm->eptp);
+	vmcs_write(TSC_OFFSET, 0 - vm->tsc_base);
+	if (cpu2 & CPU2_ENABLE_VPID)
+		vmcs_write(VIRTUAL_PROCESSOR_ID, vcpu_vpid(vcpu));
+	if (cpu2 & CPU2_ENABLE_XSAVES)
+		vmcs_write(XSS_EXITING_BITMAP, 0);
+	if (vcpu->cpu_controls & CPU_TPR_SHADOW) {
+		vmcs_write(VIRTUAL_APIC_ADDRESS, (u64)(uintptr_t)vcpu->lapic.regs);
+		vmcs_write(TPR_THRESHOLD, 0);
+	}
+}
+
+static void init_segment(enum vmcs_segment seg, u16 selector, u32 rights)
+{
+	vmcs_write(GUEST_SEGMENT(GUEST_ES_SELECTOR, seg), selector);
+	vmcs_write(GUEST_SEGMENT(GUEST_ES_BASE, seg), 0);
+	vmcs_write(GUEST_SEGMENT(GUEST_ES_LIMIT, seg), 0xffffffff);
+	vmcs_write(GUEST_SEGMENT(GUEST_ES_ACCESS_RIGHTS, seg), rights);
+}
+
+static void init_segments(const struct guest_entry *entry)
+{
+	static const enum vmcs_segment data[] = { SEG_ES, SEG_SS, SEG_DS, SEG_FS, SEG_GS };
+	u32 flat = AR_S | AR_P | AR_G;
+
+	init_segment(SEG_CS, entry->cs,
+		     flat | AR_TYPE_CODE_RA | (entry->mode == GUEST_LONG64 ? AR_L : AR_DB));
+	for (unsigned int i = 0; i < ARRAY_SIZE(data); i++)
+		init_segment(data[i], entry->ds, flat | AR_TYPE_DATA_WA | AR_DB);
+	init_segment(SEG_LDTR, 0, AR_UNUSABLE | AR_TYPE_LDT);
+	init_segment(SEG_TR, 0, AR_P | AR_TYPE_TSS_BUSY);
+	vmcs_write(GUEST_TR_LIMIT, 0x67);
+	vmcs_write(GUEST_GDTR_BASE, entry->gdt_base);
+	vmcs_write(GUEST_GDTR_LIMIT, entry->gdt_limit);
+	vmcs_write(GUEST_IDTR_BASE, 0);
+	vmcs_write(GUEST_IDTR_LIMIT, 0);
+}
+
+static void init_guest_state(struct vcpu *vcpu, const struct guest_entry *entry)
+{
+	bool long64 = entry->mode == GUEST_LONG64;
+
+	init_segments(entry);
+	cr_init(vcpu, CR0_PE | CR0_ET | (long64 ? CR0_PG : 0), long64 ? CR4_PAE : 0);
+	vmcs_write(GUEST_CR3, entry->cr3);
+	vmcs_write(GUEST_IA32_EFER, long64 ? EFER_LME | EFER_LMA : 0);
+	vmcs_write(GUEST_IA32_PAT, PAT_AT_RESET);
+	vmcs_write(GUEST_IA32_DEBUGCTL, 0);
+	vmcs_write(GUEST_IA32_SYSENTER_CS, 0);
+	vmcs_write(GUEST_IA32_SYSENTER_ESP, 0);
+	vmcs_write(GUEST_IA32_SYSENTER_EIP, 0);
+	vmcs_write(GUEST_DR7, DR7_AT_RESET);
+	vmcs_write(GUEST_RSP, 0);
+	vmcs_write(GUEST_RIP, entry->rip);
+	vmcs_write(GUEST_RFLAGS, RFLAGS_AT_RESET);
+	vmcs_write(GUEST_PENDING_DEBUG_EXCEPTIONS, 0);
+	vmcs_write(GUEST_INTERRUPTIBILITY_STATE, 0);
+	vmcs_write(GUEST_ACTIVITY_STATE, ACTIVITY_ACTIVE);
+	vmcs_write(VMCS_LINK_POINTER, ~0ULL);
+	vcpu->regs.rax = entry->rax;
+	vcpu->regs.rbx = entry->rbx;
+	vcpu->regs.rsi = entry->rsi;
+}
+
+int vcpu_init(struct vcpu *vcpu, const struct guest_entry *entry)
+{
+	u32 owner = VM_OWNER_OVERHEAD(vcpu->vm->id);
+
+	vcpu->vmcs = (struct vmcs *)(uintptr_t)mem_alloc_page(owner);
+	vcpu->fpu = (struct vcpu_fpu *)(uintptr_t)mem_alloc_page(owner);
+	if (!vcpu->vmcs || !vcpu->fpu)
+		return -ENOMEM;
+	vcpu_state_init(vcpu);
+	vmcs_init(vcpu->vmcs, vmx_revision(&vmm.caps));
+	vcpu_load(vcpu);
+	init_controls(vcpu, entry);
+	init_host_state(vcpu);
+	init_guest_state(vcpu, entry);
+	vcpu_apic_mode_changed(vcpu);
+	vcpu_flush_tlb(vcpu); /* the tag may have been another vCPU's */
+	return 0;
+}
+
+/*
+ * "Virtualize x2APIC mode" is right only while the guest's APIC is in that mode: then its TPR MSR
+ * is the one in the virtual-APIC page, and passes.
+ */
+void vcpu_apic_mode_changed(struct vcpu *vcpu)
+{
+	bool on = vmx_uses(&vmm.caps, VMX_X2APIC_MODE) &&
+		  (vlapic_base(&vcpu->lapic) & APIC_BASE_EXTD);
+	u32 cpu2 = vcpu->cpu2_controls & ~(u32)CPU2_VIRTUALIZE_X2APIC_MODE;
+
+	vcpu->cpu2_controls = cpu2 | (on ? (u32)CPU2_VIRTUALIZE_X2APIC_MODE : 0);
+	vmcs_write(SECONDARY_CONTROLS, vcpu->cpu2_controls);
+	msr_bitmap_tpr(vcpu->vm->msr_bitmap, on);
+}
+
+/* SDM, "Interruptibility state": an instruction that is done ends the blocking by STI and MOV SS. */
+void vcpu_advance(struct vcpu *vcpu)
+{
+	u64 blocking = vmcs_read(GUEST_INTERRUPTIBILITY_STATE);
+
+	(void)vcpu;
+	vmcs_write(GUEST_RIP, vmcs_read(GUEST_RIP) + vmcs_read(VM_EXIT_INSTRUCTION_LENGTH));
+	if (blocking & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS))
+		vmcs_write(GUEST_INTERRUPTIBILITY_STATE,
+			   blocking & ~(BLOCKING_BY_STI | BLOCKING_BY_MOV_SS));
+}

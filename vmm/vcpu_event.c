@@ -1,0 +1,137 @@
+/* Events for the guest: exceptions that handlers raise, and interrupts before an entry. */
+#include "vmm/vcpu.h"
+#include "vmm/vm.h"
+#include "vmx/controls.h"
+
+#define VECTORS_WITH_ERROR_CODE                                                               \
+	(BIT(VECTOR_DF) | BIT(VECTOR_TS) | BIT(VECTOR_NP) | BIT(VECTOR_SS) | BIT(VECTOR_GP) | \
+	 BIT(VECTOR_PF) | BIT(VECTOR_AC))
+
+/* SDM, "Interrupt 8--Double Fault Exception (#DF)": the classes of the two exceptions. */
+#define VECTORS_CONTRIBUTORY \
+	(BIT(VECTOR_DE) | BIT(VECTOR_TS) | BIT(VECTOR_NP) | BIT(VECTOR_SS) | BIT(VECTOR_GP))
+
+static bool makes_double_fault(unsigned int first, unsigned int second)
+{
+	if (BIT(first) & VECTORS_CONTRIBUTORY)
+		return BIT(second) & VECTORS_CONTRIBUTORY;
+	return first == VECTOR_PF && (second == VECTOR_PF || (BIT(second) & VECTORS_CONTRIBUTORY));
+}
+
+void vcpu_inject_exception(struct vcpu *vcpu, u8 vector, u32 error)
+{
+	struct vcpu_event *e = &vcpu->event;
+	bool nested =
+		(e->info & INTR_INFO_VALID) && (e->info & INTR_INFO_TYPE) == INTR_TYPE_HW_EXCEPTION;
+	unsigned int first = e->info & 31;
+
+	if (nested && first == VECTOR_DF) {
+		vm_stop(vcpu->vm, VM_END_CRASH,
+			"triple fault (exception %u in the delivery of #DF)", vector);
+		return;
+	}
+	if (nested && makes_double_fault(first, vector)) {
+		vector = VECTOR_DF;
+		error = 0;
+	}
+	e->info = INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION | vector;
+	/* In real mode exceptions have no error code, and VM entry insists on that. */
+	if ((BIT(vector) & VECTORS_WITH_ERROR_CODE) && (vmcs_read(GUEST_CR0) & CR0_PE))
+		e->info |= INTR_INFO_ERROR_CODE;
+	e->error = error;
+}
+
+void vcpu_inject_gp(struct vcpu *vcpu)
+{
+	vcpu_inject_exception(vcpu, VECTOR_GP, 0);
+}
+
+void vcpu_inject_ud(struct vcpu *vcpu)
+{
+	vcpu_inject_exception(vcpu, VECTOR_UD, 0);
+}
+
+void vcpu_inject_page_fault(struct vcpu *vcpu, u64 address, u32 error)
+{
+	write_cr2(
+		address); /* CR2 is not switched at exits: what is in the register is the guest's */
+	vcpu_inject_exception(vcpu, VECTOR_PF, error);
+}
+
+static bool pic_pending(struct vcpu *vcpu)
+{
+	return vpic_pending(&vcpu->vm->machine.pic) && vlapic_accepts_pic(&vcpu->lapic);
+}
+
+bool vcpu_has_work(struct vcpu *vcpu)
+{
+	return (vcpu->event.info & INTR_INFO_VALID) || pic_pending(vcpu) ||
+	       vlapic_pending(&vcpu->lapic) >= 0;
+}
+
+static void write_event(const struct vcpu_event *e)
+{
+	vmcs_write(VM_ENTRY_INTERRUPTION_INFO, e->info);
+	if (e->info & INTR_INFO_ERROR_CODE)
+		vmcs_write(VM_ENTRY_EXCEPTION_ERROR_CODE, e->error);
+	if ((e->info & INTR_INFO_TYPE) >= INTR_TYPE_SW_INTERRUPT)
+		vmcs_write(VM_ENTRY_INSTRUCTION_LENGTH, e->length);
+}
+
+static void want_window(struct vcpu *vcpu)
+{
+	if (vcpu->window)
+		return;
+	vcpu->window = true;
+	vmcs_write(PRIMARY_CONTROLS, vcpu->cpu_controls | CPU_INTERRUPT_WINDOW_EXITING);
+}
+
+static bool interruptible(void)
+{
+	return (vmcs_read(GUEST_RFLAGS) & RFLAGS_IF) &&
+	       !(vmcs_read(GUEST_INTERRUPTIBILITY_STATE) & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS));
+}
+
+/* With the TPR shadow the guest lowers its TPR without an exit, unless we name a threshold. */
+static void update_tpr_threshold(struct vcpu *vcpu)
+{
+	u32 threshold = vlapic_tpr_threshold(&vcpu->lapic);
+
+	if (threshold == vcpu->tpr_threshold)
+		return;
+	vcpu->tpr_threshold = threshold;
+	vmcs_write(TPR_THRESHOLD, threshold);
+}
+
+void vcpu_inject(struct vcpu *vcpu)
+{
+	bool busy = vcpu->event.info & INTR_INFO_VALID;
+	bool pic = pic_pending(vcpu);
+	int vector = vlapic_pending(&vcpu->lapic);
+
+	if (vcpu->cpu_controls & CPU_TPR_SHADOW)
+		update_tpr_threshold(vcpu);
+	if (busy) {
+		write_event(&vcpu->event);
+		vcpu->event.info = 0;
+	}
+	if (likely(vector < 0 && !pic))
+		return;
+	if (busy || !interruptible()) {
+		want_window(vcpu);
+		return;
+	}
+	if (pic) {
+		vector = vpic_ack(&vcpu->vm->machine.pic);
+	} else {
+		vlapic_accept(&vcpu->lapic, (u8)vector);
+	}
+	vmcs_write(VM_ENTRY_INTERRUPTION_INFO, INTR_INFO_VALID | INTR_TYPE_EXTERNAL | (u32)vector);
+	/* One event an entry: another one that may come now has to ask for its turn. */
+	if (vcpu->window) {
+		vcpu->window = false;
+		vmcs_write(PRIMARY_CONTROLS, vcpu->cpu_controls);
+	}
+	if (pic_pending(vcpu) || vlapic_pending(&vcpu->lapic) >= 0)
+		want_window(vcpu);
+}

@@ -1,0 +1,113 @@
+/*
+ * A virtual machine: its memory, its devices, its vCPUs, its life. One CPU at a time works on a VM;
+ * there are no locks yet.
+ */
+#ifndef VMM_VM_H
+#define VMM_VM_H
+
+#include "ept/ept.h"
+#include "ept/mtrr.h"
+#include "lib/guest_mem.h"
+#include "lib/vdev.h"
+#include "lib/x86.h"
+#include "vioapic/vapic_bus.h"
+#include "vioapic/vioapic.h"
+#include "vioapic/vpic.h"
+#include "vmm/machine.h"
+#include "vmm/mem.h"
+#include "vmm/pio.h"
+#include "vmm/vm_config.h"
+#include "vmm/vtimer.h"
+#include "vmx/caps.h"
+
+#define VM_MAX CONFIG_MAX_VMS
+
+/* A VM owns two accounts of memory: the guest's RAM, and what the VMM needs for it. */
+#define VM_OWNER_RAM(id)      MEM_OWNER_VM(2 * (id))
+#define VM_OWNER_OVERHEAD(id) MEM_OWNER_VM(2 * (id) + 1)
+
+enum vm_state {
+	VM_OFF, /* not started, could not be started, or ended for good */
+	VM_RUNNING,
+	VM_WAITING, /* crashed, and starts again at restart_at */
+	VM_ENDED,   /* has stopped; its table is to be printed, and its memory taken back */
+};
+
+enum vm_end {
+	VM_END_POWEROFF,
+	VM_END_RESET,
+	VM_END_DEBUG_EXIT,
+	VM_END_CRASH,
+};
+
+struct vcpu;
+
+struct vm {
+	const struct vm_config *config;
+	unsigned int id;
+	enum vm_state state;
+	enum vm_end end;
+	char reason[96]; /* as printed: "poweroff", "debug-exit 0x10", "crash: triple fault" */
+	unsigned int starts;
+	unsigned int crashes; /* in a row */
+	u64 restart_at;       /* host TSC */
+
+	u64 tsc_base; /* host TSC at guest time 0 */
+	struct guest_mem mem;
+	struct ept ept;
+	struct ept_pages ept_pages;
+	u64 eptp;
+	struct vtimers timers;
+	struct vdev_env env;
+	struct pio_bus pio;
+	struct vapic_bus bus;
+	struct machine machine; /* the devices */
+	u64 *io_bitmap;         /* 2 pages: all ones but for what passes through */
+	u64 *msr_bitmap;        /* 1 page */
+	struct vcpu *vcpu;
+	u64 mtrr_def_type;
+	u64 mmio_unclaimed; /* accesses where there is nothing */
+};
+
+/* What all VMs share. Filled once at start. */
+struct vmm {
+	struct vmx_caps caps;
+	struct vmx_controls controls;
+	struct mtrr mtrr; /* of the boot CPU: the firmware keeps all CPUs alike */
+	u64 tsc_hz;
+	u64 start_tsc;
+	u64 epoch; /* seconds since 1970, at start_tsc */
+	unsigned int host_cpus;
+	struct vm vm[VM_MAX];
+	unsigned int vms;
+	const struct host_config *config;
+};
+
+extern struct vmm vmm;
+
+/*
+ * Start @vm as its configuration says: memory, EPT, devices, image, vCPU. -errno with the reason
+ * printed, and everything given back.
+ */
+int vm_start(struct vm *vm) __must_check;
+
+/* The guest, or something that it did, ends the VM. The first reason counts. Cheap, anywhere. */
+void vm_stop(struct vm *vm, enum vm_end end, const char *fmt, ...) __format(3, 4);
+
+/* Print how the VM ended and its exits, and take its memory back, scrubbed. */
+void vm_finish(struct vm *vm);
+
+/* Should it be started again? (reset, or the restart policy) */
+bool vm_wants_restart(const struct vm *vm);
+
+/* The console's hooks: @id's serial port has input, or may send again. */
+void vm_console_input(unsigned int id);
+void vm_console_output(unsigned int id);
+
+/* Guest time now, in TSC ticks since the VM started. */
+static inline u64 vm_now(const struct vm *vm)
+{
+	return rdtsc() - vm->tsc_base;
+}
+
+#endif

@@ -1,0 +1,18 @@
+/* A VM's memory: allocated, mapped by its EPT, given back. */
+#ifndef VMM_VM_MEMORY_H
+#define VMM_VM_MEMORY_H
+
+#include "lib/types.h"
+
+struct vm;
+
+/* Zeroed RAM as the configuration says, and an EPT that maps it. -errno, with the reason printed. */
+int vm_memory_init(struct vm *vm) __must_check;
+
+/* Everything that the VM owns, scrubbed: RAM, EPT, vCPUs. None of them is in use any more. */
+void vm_memory_free(struct vm *vm);
+
+/* Walk every entry of the EPT and print it; false when one leads out of the VM's own memory. */
+bool vm_memory_selftest(const struct vm *vm);
+
+#endif
