@@ -48,15 +48,20 @@ static u64 image_base(void)
 	return (u64)image_text - TEXT_OFFSET;
 }
 
+static bool in_text(u64 addr)
+{
+	return addr >= (u64)image_text && addr < (u64)image_text_end;
+}
+
 static void print_code_address(const char *what, u64 addr)
 {
-	if (addr >= (u64)image_text && addr < (u64)image_text_end)
+	if (in_text(addr))
 		panic_print("%s image+0x%llx", what, (unsigned long long)(addr - image_base()));
 	else
 		panic_print("%s 0x%llx (not in the image)", what, (unsigned long long)addr);
 }
 
-/* A name of four letters for each register, and where it is in the frame. */
+/* The general registers in the order of the dump, and where they are in the frame. */
 static const struct {
 	char name[6];
 	u16 offset;
@@ -138,6 +143,16 @@ static void print_backtrace(u64 rip, u64 rbp)
 	panic_print("(more)");
 }
 
+/* A call of what is no code has pushed where it came from, and made no frame yet. */
+static void print_wild_call(const struct trap_frame *frame)
+{
+	hpa_t bottom, top;
+
+	if (!in_text(frame->rip) && cpu_stack_bounds(frame->rsp, &bottom, &top) &&
+	    IS_ALIGNED(frame->rsp, 8UL))
+		print_code_address("top of the stack:", *(const u64 *)frame->rsp);
+}
+
 /* The CPU that panics, so that a fault in the dump is not taken for a panic of another one. */
 static u64 panicking; /* 0 = none, otherwise its apic id + 1 */
 static unsigned int depth;
@@ -170,8 +185,10 @@ static void vpanic(const struct trap_frame *frame, const char *fmt, va_list args
 	if (level <= 1)
 		vpanic_print(fmt, args);
 	if (level == 0) {
-		if (frame)
+		if (frame) {
 			print_frame(frame);
+			print_wild_call(frame);
+		}
 		print_control_registers();
 		print_backtrace(frame ? frame->rip : (u64)__builtin_return_address(0),
 				frame ? frame->rbp : *(const u64 *)rbp);
