@@ -40,7 +40,7 @@ static void send(struct vioapic_pin *pin, struct vapic_bus *bus)
 		pin->entry |= APIC_REMOTE_IRR;
 }
 
-/* An edge while masked is lost; Linux knows, and polls the device or asks the vpic's IRR. */
+/* An edge while masked is lost, as on the real one; a level waits (see write_entry). */
 static void send_edge(struct vioapic *io, struct vioapic_pin *pin)
 {
 	if (!(pin->entry & (APIC_MASKED | APIC_LEVEL_TRIGGER)))

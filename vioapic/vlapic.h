@@ -21,12 +21,15 @@
 #define VLAPIC_MMIO_SIZE 0x1000
 #define VLAPIC_NO_MMIO   (~0ULL)
 
-/* What a local APIC tells its owner. The last thing it does in a call: it may be called back. */
+/*
+ * What a local APIC tells its owner, who notes it and acts before the next VM entry. Of what is
+ * declared here these may call only what they are said to be for.
+ */
 struct vlapic_ops {
 	/* A vector entered the IRR. May be called on another CPU than the owner's. */
 	void (*kick)(void *ctx);
 	void (*nmi)(void *ctx);
-	void (*init)(void *ctx); /* the owner calls vlapic_init_reset when it obeys */
+	void (*init)(void *ctx); /* for vlapic_init_reset, now or later */
 	void (*sipi)(void *ctx, u8 vector);
 	/* A level-triggered interrupt ended: for vioapic_eoi. */
 	void (*eoi)(void *ctx, u8 vector);

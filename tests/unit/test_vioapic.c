@@ -73,6 +73,10 @@ static void test_entry_bits(void **state)
 {
 	(void)state;
 	start(1);
+	for (unsigned int pin = 0; pin < VIOAPIC_PINS; pin++) {
+		set_entry(pin, 0x40 + pin, 0);
+		assert_int_equal(entry(pin), 0x40 + pin);
+	}
 	set_entry(5, 0xffffffff, 0xff);
 	assert_int_equal(entry(5), 0x0001afff);
 	io_write(0x11 + 2 * 5, 0xffffffff);
@@ -261,7 +265,11 @@ static void test_reset(void **state)
 	(void)state;
 	start(1);
 	vioapic_assert(&io, 9);
+	io_write(0, 0x05000000);
+	io_read(1);
 	vioapic_reset(&io);
+	assert_int_equal(vioapic_mmio_read(&io, INDEX, 4), 0);
+	assert_int_equal(io_read(0), 0);
 	assert_int_equal(entry(9), APIC_MASKED);
 	set_entry(9, APIC_LEVEL_TRIGGER | 0x59, 0);
 	assert_int_equal(vlapic_pending(apic(0)), 0x59);

@@ -70,6 +70,27 @@ static void test_tpr_in_the_page(void **state)
 	assert_int_equal(vlapic_cr8(apic(0)), 2);
 }
 
+/* PPR is the TPR unless the class in service is higher; then it is that class alone. */
+static void test_ppr(void **state)
+{
+	static const struct {
+		u8 tpr, in_service, ppr;
+	} cases[] = {
+		{0x4f,  0x51, 0x50},
+                { 0x45, 0x41, 0x45},
+                { 0x60, 0x41, 0x60}
+	};
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
+		machine_start_enabled(1);
+		vlapic_post(apic(0), cases[i].in_service, false);
+		take(0, cases[i].in_service);
+		wr(0, APIC_TPR, cases[i].tpr);
+		assert_int_equal(rd(0, APIC_PPR), cases[i].ppr);
+	}
+}
+
 /* The threshold names the class that the TPR must fall below, only while the TPR is in the way. */
 static void test_tpr_threshold(void **state)
 {
@@ -155,6 +176,7 @@ static void test_errors(void **state)
 	machine_start_enabled(1);
 	wr(0, APIC_LVT_ERROR, 0xfe);
 	assert_false(vlapic_post(apic(0), 15, false));
+	assert_int_equal(m.cpu[0].kicks, 1);
 	assert_false(vlapic_post(apic(0), 0, false));
 	assert_int_equal(rd(0, APIC_ESR), 0);
 	assert_int_equal(m.cpu[0].kicks, 1);
@@ -167,6 +189,13 @@ static void test_errors(void **state)
 	rd(0, 0x40);
 	wr(0, APIC_ESR, 0);
 	assert_int_equal(rd(0, APIC_ESR), APIC_ESR_SEND_ILLEGAL_VECTOR | APIC_ESR_ILLEGAL_REGISTER);
+	wr(0, 0x40, 0);
+	wr(0, APIC_ESR, 0);
+	assert_int_equal(rd(0, APIC_ESR), APIC_ESR_ILLEGAL_REGISTER);
+	rd(0, 0x40);
+	vlapic_init_reset(apic(0));
+	wr(0, APIC_ESR, 0);
+	assert_int_equal(rd(0, APIC_ESR), 0);
 }
 
 /* An error interrupt with an illegal vector of its own ends, instead of raising itself for ever. */
@@ -189,8 +218,12 @@ static void test_local_pins(void **state)
 	assert_false(vlapic_accepts_pic(apic(0)));
 	vlapic_lint(apic(0), 1); /* masked after reset */
 	assert_int_equal(m.cpu[0].nmis, 0);
+	vlapic_reset(apic(0));
 	vlapic_virtual_wire(apic(0));
 	assert_true(vlapic_accepts_pic(apic(0)));
+	assert_true(vlapic_post(apic(0), 0x30, false));
+	take(0, 0x30);
+	wr(0, APIC_EOI, 0);
 	vlapic_lint(apic(0), 0);
 	assert_int_equal(vlapic_pending(apic(0)), -1);
 	vlapic_lint(apic(0), 1);
@@ -308,7 +341,9 @@ static void test_x2apic_mode(void **state)
 	machine_start_enabled(16);
 	assert_false(vlapic_msr_read(apic(15), IA32_X2APIC(APIC_ID), &value));
 	vlapic_post(apic(15), 0x40, false);
+	wr(15, APIC_ICR_HIGH, 0x05000000);
 	to_x2apic(15);
+	assert_int_equal(rd(15, APIC_ICR), 0); /* the upper half is not kept */
 	assert_int_equal(rd(15, APIC_ID), 15);
 	assert_int_equal(rd(15, APIC_LDR), 0x8000);
 	assert_int_equal(vlapic_pending(apic(15)), 0x40);
@@ -387,6 +422,7 @@ int main(void)
 		cmocka_unit_test(test_priority_and_nesting),
 		cmocka_unit_test(test_every_vector),
 		cmocka_unit_test(test_tpr_in_the_page),
+		cmocka_unit_test(test_ppr),
 		cmocka_unit_test(test_tpr_threshold),
 		cmocka_unit_test(test_kick_once),
 		cmocka_unit_test(test_eoi_broadcast),

@@ -124,6 +124,21 @@ static void test_logical_x2apic(void **state)
 	assert_int_equal(who_got(0x40), 0xffff);
 }
 
+/* A 32-bit logical ID from a CPU in x2APIC mode is not cut to the 8 bits of one in xAPIC mode. */
+static void test_mixed_modes(void **state)
+{
+	(void)state;
+	machine_start_enabled(2);
+	to_x2apic(0);
+	wr(1, APIC_LDR, 0x80000000);
+	ipi(0, APIC_LOGICAL | 0x40, 0x180);
+	assert_int_equal(who_got(0x40), 0);
+	ipi(0, APIC_LOGICAL | 0x40, 0x80);
+	assert_int_equal(who_got(0x40), 2);
+	ipi(0, APIC_LOGICAL | 0x40, 0xff);
+	assert_int_equal(who_got(0x40), 3);
+}
+
 /* Lowest priority: one of those named, the least busy; equals take turns; disabled ones never. */
 static void test_lowest_priority(void **state)
 {
@@ -211,6 +226,8 @@ static void test_self_ipi(void **state)
 	start_in_mode(2, true);
 	wr(1, APIC_SELF_IPI, 0x40);
 	assert_int_equal(who_got(0x40), 2);
+	wr(1, APIC_SELF_IPI, 0x10);
+	assert_int_equal(who_got(0x10), 2);
 	wr(1, APIC_SELF_IPI, 0x0f);
 	wr(1, APIC_ESR, 0);
 	assert_int_equal(rd(1, APIC_ESR), APIC_ESR_SEND_ILLEGAL_VECTOR);
@@ -245,6 +262,10 @@ static void test_short_messages(void **state)
 	assert_int_equal(who_got(0x40), 0x81);
 	msg = vapic_msg_short(APIC_LEVEL_TRIGGER | 0x40, 12);
 	assert_false(vapic_bus_deliver(&m.bus, &msg));
+	for (u32 mode = 0; mode < 8; mode++) { /* taken, or dropped by all: SMI, 3, ExtINT */
+		msg = vapic_msg_short(ICR_MODE(mode) | 0x40, 1);
+		assert_int_equal(vapic_bus_deliver(&m.bus, &msg), 0x73 >> mode & 1);
+	}
 	msg = vapic_msg_short(3, 1);
 	assert_false(vapic_bus_deliver(&m.bus, &msg));
 	wr(1, APIC_ESR, 0);
@@ -270,13 +291,13 @@ static void test_storm(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_physical),       cmocka_unit_test(test_shorthands),
-		cmocka_unit_test(test_logical_flat),   cmocka_unit_test(test_logical_cluster),
-		cmocka_unit_test(test_logical_x2apic), cmocka_unit_test(test_lowest_priority),
-		cmocka_unit_test(test_nmi_init_sipi),  cmocka_unit_test(test_other_modes),
-		cmocka_unit_test(test_always_edge),    cmocka_unit_test(test_self_ipi),
-		cmocka_unit_test(test_read_back),      cmocka_unit_test(test_short_messages),
-		cmocka_unit_test(test_storm),
+		cmocka_unit_test(test_physical),        cmocka_unit_test(test_shorthands),
+		cmocka_unit_test(test_logical_flat),    cmocka_unit_test(test_logical_cluster),
+		cmocka_unit_test(test_logical_x2apic),  cmocka_unit_test(test_mixed_modes),
+		cmocka_unit_test(test_lowest_priority), cmocka_unit_test(test_nmi_init_sipi),
+		cmocka_unit_test(test_other_modes),     cmocka_unit_test(test_always_edge),
+		cmocka_unit_test(test_self_ipi),        cmocka_unit_test(test_read_back),
+		cmocka_unit_test(test_short_messages),  cmocka_unit_test(test_storm),
 	};
 
 	return cmocka_run_group_tests_name("vlapic ipi", tests, NULL, NULL);

@@ -29,6 +29,8 @@ static void test_one_shot(void **state)
 	take(0, 0x40);
 	assert_int_equal(rd(0, APIC_CURRENT_COUNT), 0);
 	wr(0, APIC_EOI, 0);
+	wr(0, APIC_LVT_TIMER, APIC_TIMER_PERIODIC | 0x40); /* too late: it has stopped */
+	assert_int_equal(rd(0, APIC_CURRENT_COUNT), 0);
 	clock_run(m.now + TSC_HZ);
 	assert_int_equal(m.cpu[0].kicks, 1);
 	assert_int_equal(rd(0, APIC_INITIAL_COUNT), 1000);

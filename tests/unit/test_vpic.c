@@ -393,6 +393,10 @@ static void test_poll(void **state)
 	assert_int_equal(in(0x20), 0x40);
 	assert_int_equal(in(0x21), 0x00);
 	out(0x20, 0x66);
+	pulse(0);
+	out(0x20, 0x0c);
+	assert_int_equal(in(0x20), 0x80);
+	out(0x20, 0x60);
 	pulse(14);
 	out(0xa0, 0x0c);
 	assert_int_equal(in(0xa0), 0x86);
@@ -443,6 +447,58 @@ static void test_initialization(void **state)
 	out(0x20, 0x20);
 	vpic_set_line(&pic, 1, false);
 	no_interrupt();
+}
+
+/* ICW1 ends all that was in service and every special mode. */
+static void test_initialize_again(void **state)
+{
+	(void)state;
+	linux_init(0x11);
+	pulse(3);
+	take(0x33);
+	out(0x20, 0xc3); /* 4 is the highest */
+	out(0x20, 0x80); /* rotate */
+	out(0x20, 0x6b); /* special mask, and show the ISR */
+	init_chip(0x20, 0x30, 0x04, 0x01);
+	assert_int_equal(in(0x20), 0); /* the IRR */
+	out(0x20, 0x0b);
+	assert_int_equal(in(0x20), 0);
+	out(0x20, 0x0a);
+	pulse(4);
+	assert_int_equal(in(0x20), 0x10);
+	pulse(1);
+	take(0x31); /* 0 is the highest, and nothing in service */
+	out(0x21, 0x02);
+	no_interrupt(); /* no special mask */
+	out(0x21, 0x00);
+	out(0x20, 0x20);
+	take(0x34);
+	out(0x20, 0x20);
+	pulse(12);
+	take(0x3c);
+	pulse(8);
+	no_interrupt(); /* no special nesting */
+	out(0xa0, 0x20);
+	out(0x20, 0x20);
+	take(0x38);
+	out(0x20, 0x20);
+	out(0xa0, 0x20);
+	out(0x20, 0x0b);
+	out(0x20, 0x0c); /* a poll that is not read */
+	init_chip(0x20, 0x30, 0x04, 0x03);
+	pulse(5);
+	assert_int_equal(in(0x20), 0x20);
+	take(0x35); /* automatic EOI, no rotation: 5 does not go last */
+	pulse(6);
+	pulse(5);
+	take(0x35);
+	out(0x20, 0x10);
+	out(0x21, 0x30);
+	out(0x21, 0x04);
+	pulse(5);
+	take(0x35);
+	pulse(5);
+	no_interrupt(); /* without ICW4 the EOI is not automatic */
 }
 
 /* After a reset all is masked and the lines are what they were. */
@@ -514,9 +570,9 @@ int main(void)
 		cmocka_unit_test(test_slave_again),    cmocka_unit_test(test_special_nested),
 		cmocka_unit_test(test_auto_eoi),       cmocka_unit_test(test_rotation),
 		cmocka_unit_test(test_special_mask),   cmocka_unit_test(test_poll),
-		cmocka_unit_test(test_initialization), cmocka_unit_test(test_reset),
-		cmocka_unit_test(test_no_such_line),   cmocka_unit_test(test_wide_access),
-		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_initialization), cmocka_unit_test(test_initialize_again),
+		cmocka_unit_test(test_reset),          cmocka_unit_test(test_no_such_line),
+		cmocka_unit_test(test_wide_access),    cmocka_unit_test(test_random),
 	};
 
 	return cmocka_run_group_tests_name("vpic", tests, NULL, NULL);
