@@ -170,18 +170,22 @@ static bool fetch_prefixes(struct decoder *d, u64 *first)
 
 static void set_sizes(struct decoder *d, struct mmio_insn *insn)
 {
-	static const struct {
-		u8 operand[2], address[2]; /* by: is there the prefix? */
-	} sizes[] = {
-		[INSN_MODE_16] = {{ 2, 4 },  { 2, 4 }},
-		[INSN_MODE_32] = { { 4, 2 }, { 4, 2 }},
-		[INSN_MODE_64] = { { 4, 2 }, { 8, 4 }},
+	/* Bytes, without and with the prefix that changes them. */
+	static const u8 operand[3][2] = {
+		[INSN_MODE_16] = {2,  4},
+		[INSN_MODE_32] = { 4, 2},
+		[INSN_MODE_64] = { 4, 2},
+	};
+	static const u8 address[3][2] = {
+		[INSN_MODE_16] = {2,  4},
+		[INSN_MODE_32] = { 4, 2},
+		[INSN_MODE_64] = { 8, 4},
 	};
 
-	d->operand_size = sizes[d->mode].operand[d->prefixes >> PREFIX_OPERAND & 1];
+	d->operand_size = operand[d->mode][d->prefixes >> PREFIX_OPERAND & 1];
 	if (d->rex & REX_W)
 		d->operand_size = 8;
-	insn->address_size = sizes[d->mode].address[d->prefixes >> PREFIX_ADDRESS & 1];
+	insn->address_size = address[d->mode][d->prefixes >> PREFIX_ADDRESS & 1];
 }
 
 /* Step over what follows a ModRM byte whose r/m is memory: SIB and displacement. */
