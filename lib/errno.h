@@ -6,21 +6,21 @@
 #define LIB_ERRNO_H
 
 #if __STDC_HOSTED__
-# include <errno.h>
+#	include <errno.h>
 #else
-# define ENOENT  2
-# define EIO     5
-# define E2BIG   7
-# define ENOEXEC 8
-# define ENOMEM  12
-# define EFAULT  14
-# define EBUSY   16
-# define EEXIST  17
-# define ENODEV  19
-# define EINVAL  22
-# define ENOSPC  28
-# define ERANGE  34
-# define ENOTSUP 95
+#	define ENOENT  2
+#	define EIO     5
+#	define E2BIG   7
+#	define ENOEXEC 8
+#	define ENOMEM  12
+#	define EFAULT  14
+#	define EBUSY   16
+#	define EEXIST  17
+#	define ENODEV  19
+#	define EINVAL  22
+#	define ENOSPC  28
+#	define ERANGE  34
+#	define ENOTSUP 95
 #endif
 
 #endif

@@ -8,7 +8,7 @@
 #include "lib/types.h"
 
 #if __STDC_HOSTED__
-# include <string.h>
+#	include <string.h>
 #else
 void *memcpy(void *restrict dst, const void *restrict src, size_t n);
 void *memmove(void *dst, const void *src, size_t n);

@@ -18,31 +18,31 @@ typedef int64_t s64;
 typedef u64 gpa_t; /* guest-physical address, bytes */
 typedef u64 hpa_t; /* host-physical address, bytes; the VMM maps RAM one to one */
 
-#define BIT(n)           (1ULL << (n))
-#define GENMASK(hi, lo)  ((~0ULL >> (63 - (hi))) & (~0ULL << (lo)))
-#define ARRAY_SIZE(a)    (sizeof(a) / sizeof((a)[0]))
-#define ALIGN_DOWN(x, a) ((x) & ~((a) - 1)) /* a: a power of two of x's own width */
-#define ALIGN_UP(x, a)   (((x) + (a) - 1) & ~((a) - 1))
-#define IS_ALIGNED(x, a) (((x) & ((a) - 1)) == 0)
+#define BIT(n)                          (1ULL << (n))
+#define GENMASK(hi, lo)                 ((~0ULL >> (63 - (hi))) & (~0ULL << (lo)))
+#define ARRAY_SIZE(a)                   (sizeof(a) / sizeof((a)[0]))
+#define ALIGN_DOWN(x, a)                ((x) & ~((a)-1)) /* a: a power of two of x's own width */
+#define ALIGN_UP(x, a)                  (((x) + (a)-1) & ~((a)-1))
+#define IS_ALIGNED(x, a)                (((x) & ((a)-1)) == 0)
 
-#define KIB(n) ((u64)(n) << 10)
-#define MIB(n) ((u64)(n) << 20)
-#define GIB(n) ((u64)(n) << 30)
+#define KIB(n)                          ((u64)(n) << 10)
+#define MIB(n)                          ((u64)(n) << 20)
+#define GIB(n)                          ((u64)(n) << 30)
 
-#define PAGE_SIZE 4096UL
+#define PAGE_SIZE                       4096UL
 
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
-#define MAX(a, b) ((a) > (b) ? (a) : (b))
+#define MIN(a, b)                       ((a) < (b) ? (a) : (b))
+#define MAX(a, b)                       ((a) > (b) ? (a) : (b))
 
-#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
-#define likely(x)   __builtin_expect(!!(x), 1)
-#define unlikely(x) __builtin_expect(!!(x), 0)
+#define likely(x)                       __builtin_expect(!!(x), 1)
+#define unlikely(x)                     __builtin_expect(!!(x), 0)
 
-#define __packed           __attribute__((packed))
-#define __noreturn         __attribute__((noreturn))
-#define __must_check       __attribute__((warn_unused_result))
-#define __format(fmt, arg) __attribute__((format(printf, fmt, arg)))
+#define __packed                        __attribute__((packed))
+#define __noreturn                      __attribute__((noreturn))
+#define __must_check                    __attribute__((warn_unused_result))
+#define __format(fmt, arg)              __attribute__((format(printf, fmt, arg)))
 
 static inline u32 lower_32(u64 v)
 {
