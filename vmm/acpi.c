@@ -226,11 +226,8 @@ static const struct madt_type {
 	u8 length;
 	void (*take)(struct acpi_info *info, const struct table *entry);
 } madt_types[] = {
-	[0] = {8,   madt_lapic        },
-          [1] = { 12, madt_ioapic       },
-          [2] = { 10, madt_override     },
-	[5] = { 12, madt_lapic_address},
-          [9] = { 16, madt_x2apic       },
+	[0] = { 8, madt_lapic },          [1] = { 12, madt_ioapic }, [2] = { 10, madt_override },
+	[5] = { 12, madt_lapic_address }, [9] = { 16, madt_x2apic },
 };
 
 static void parse_madt(struct acpi_info *info, const struct table *t)

@@ -66,22 +66,14 @@ static const struct {
 	char name[6];
 	u16 offset;
 } registers[] = {
-	{"rax",  offsetof(struct trap_frame, rax)},
-        { "rbx", offsetof(struct trap_frame, rbx)},
-	{ "rcx", offsetof(struct trap_frame, rcx)},
-        { "rdx", offsetof(struct trap_frame, rdx)},
-	{ "rsi", offsetof(struct trap_frame, rsi)},
-        { "rdi", offsetof(struct trap_frame, rdi)},
-	{ "rbp", offsetof(struct trap_frame, rbp)},
-        { "rsp", offsetof(struct trap_frame, rsp)},
-	{ "r8",  offsetof(struct trap_frame, r8) },
-        { "r9",  offsetof(struct trap_frame, r9) },
-	{ "r10", offsetof(struct trap_frame, r10)},
-        { "r11", offsetof(struct trap_frame, r11)},
-	{ "r12", offsetof(struct trap_frame, r12)},
-        { "r13", offsetof(struct trap_frame, r13)},
-	{ "r14", offsetof(struct trap_frame, r14)},
-        { "r15", offsetof(struct trap_frame, r15)},
+	{ "rax", offsetof(struct trap_frame, rax) }, { "rbx", offsetof(struct trap_frame, rbx) },
+	{ "rcx", offsetof(struct trap_frame, rcx) }, { "rdx", offsetof(struct trap_frame, rdx) },
+	{ "rsi", offsetof(struct trap_frame, rsi) }, { "rdi", offsetof(struct trap_frame, rdi) },
+	{ "rbp", offsetof(struct trap_frame, rbp) }, { "rsp", offsetof(struct trap_frame, rsp) },
+	{ "r8", offsetof(struct trap_frame, r8) },   { "r9", offsetof(struct trap_frame, r9) },
+	{ "r10", offsetof(struct trap_frame, r10) }, { "r11", offsetof(struct trap_frame, r11) },
+	{ "r12", offsetof(struct trap_frame, r12) }, { "r13", offsetof(struct trap_frame, r13) },
+	{ "r14", offsetof(struct trap_frame, r14) }, { "r15", offsetof(struct trap_frame, r15) },
 };
 _Static_assert(ARRAY_SIZE(registers) % 4 == 0, "four in a line");
 

@@ -102,11 +102,11 @@ static const struct {
 	u64 (*find)(const struct acpi_info *acpi);
 	char name[32];
 } sources[] = {
-	{from_crystal,         "CPUID leaf 15H"             },
-	{ from_base_frequency, "CPUID leaf 16H"             },
-	{ from_hypervisor,     "the hypervisor's CPUID leaf"},
-	{ from_pm_timer,       "measured with the PM timer" },
-	{ from_pit,            "measured with the PIT"      },
+	{ from_crystal, "CPUID leaf 15H" },
+	{ from_base_frequency, "CPUID leaf 16H" },
+	{ from_hypervisor, "the hypervisor's CPUID leaf" },
+	{ from_pm_timer, "measured with the PM timer" },
+	{ from_pit, "measured with the PIT" },
 };
 
 int tsc_init(const struct acpi_info *acpi)

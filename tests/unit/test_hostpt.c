@@ -309,14 +309,14 @@ static void check_finds(void **state)
 		u64 set, clear;
 		const char *say;
 	} damage[] = {
-		{IMAGE + 0x1000,   PT_WRITE,           0,     "writable and executable"},
-		{ IMAGE + 0x1000,  PT_WRITE | PT_NX,   0,     "text is writable"       },
-		{ IMAGE + 0x5000,  PT_WRITE,           0,     "constants are writable" },
-		{ IMAGE + 0x6000,  0,                  PT_NX, "writable and executable"},
-		{ IMAGE + 0x10000, 0,                  PT_NX, "executable outside"     },
-		{ IMAGE + 0x10000, PT_USER,            0,     "user mode"              },
-		{ 0,               PT_PRESENT | PT_NX, 0,     "page 0"                 },
-		{ 0x5000,          PT_PRESENT | PT_NX, 0,     "guard page"             },
+		{ IMAGE + 0x1000, PT_WRITE, 0, "writable and executable" },
+		{ IMAGE + 0x1000, PT_WRITE | PT_NX, 0, "text is writable" },
+		{ IMAGE + 0x5000, PT_WRITE, 0, "constants are writable" },
+		{ IMAGE + 0x6000, 0, PT_NX, "writable and executable" },
+		{ IMAGE + 0x10000, 0, PT_NX, "executable outside" },
+		{ IMAGE + 0x10000, PT_USER, 0, "user mode" },
+		{ 0, PT_PRESENT | PT_NX, 0, "page 0" },
+		{ 0x5000, PT_PRESENT | PT_NX, 0, "guard page" },
 	};
 
 	(void)state;

@@ -63,14 +63,14 @@ static void boot_map(void **state)
 static void bad_boot_map(void **state)
 {
 	static const struct mem_range bad[] = {
-		{0x200000,            0x1000, MEM_FREE         }, /* overlaps the one before */
-		{ 0x100000,           0x1000, MEM_FREE         }, /* not sorted */
-		{ 0x300800,           0x1000, MEM_FREE         }, /* base not aligned */
-		{ 0x300000,           0x1800, MEM_FREE         }, /* size not aligned */
-		{ 0x300000,           0,      MEM_FREE         }, /* empty */
-		{ 0xfffffffffffff000, 0x1000, MEM_FREE         }, /* its end is not a number */
-		{ 0xfffffffffffff000, 0x2000, MEM_FREE         }, /* wraps */
-		{ 0x300000,           0x1000, (enum mem_kind)99},
+		{ 0x200000, 0x1000, MEM_FREE },           /* overlaps the one before */
+		{ 0x100000, 0x1000, MEM_FREE },           /* not sorted */
+		{ 0x300800, 0x1000, MEM_FREE },           /* base not aligned */
+		{ 0x300000, 0x1800, MEM_FREE },           /* size not aligned */
+		{ 0x300000, 0, MEM_FREE },                /* empty */
+		{ 0xfffffffffffff000, 0x1000, MEM_FREE }, /* its end is not a number */
+		{ 0xfffffffffffff000, 0x2000, MEM_FREE }, /* wraps */
+		{ 0x300000, 0x1000, (enum mem_kind)99 },
 	};
 
 	(void)state;
