@@ -56,6 +56,8 @@ $(BUILD)/image/%.asm.o: %.asm Makefile
 
 -include $(OBJS:.o=.d)
 
+-include guests/micro/micro.mk
+
 # --- guests, and a folder that boots them ----------------------------------------------------
 
 .PHONY: guests esp image run setup
@@ -78,6 +80,65 @@ run:
 	$(Q)tools/setup build lab guests
 	$(Q)$(MAKE) --no-print-directory esp
 	$(Q)tools/run --esp $(BUILD)/esp $(RUN)
+
+# --- tests -----------------------------------------------------------------------------------
+
+# Everything that does not need the bare machine to be linked is compiled for the host as well, with
+# sanitizers; a test program takes from the archive what it needs, and may bring its own instead.
+HOSTCC    := clang
+SANITIZE  := -fsanitize=address,undefined -fno-sanitize-recover=all
+HOST_FLAGS := -std=gnu11 -Werror -O1 -g $(SANITIZE) -fno-omit-frame-pointer -Wall -Wextra -Wno-missing-field-initializers -I.
+HOST_SRCS := $(filter-out boot/% drivers/lapic.c,$(C_SRCS)) boot/config.c boot/config_keys.c boot/memmap.c
+HOST_OBJS := $(HOST_SRCS:%.c=$(BUILD)/host/%.o)
+HOST_LIB  := $(BUILD)/host/liblintel.a
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
+FUZZERS   := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+
+$(BUILD)/host/%.o: %.c Makefile
+	$(say) HOSTCC $<
+	$(Q)mkdir -p $(@D)
+	$(Q)$(HOSTCC) $(HOST_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
+
+$(HOST_LIB): $(HOST_OBJS)
+	$(Q)rm -f $@
+	$(Q)ar rcs $@ $^
+
+$(BUILD)/tests/unit/%: tests/unit/%.c $(HOST_LIB) $(BUILD)/host/tests/unit/host_support.o
+	$(say) HOSTCC $<
+	$(Q)mkdir -p $(@D)
+	$(Q)$(HOSTCC) $(HOST_FLAGS) -MMD -MP -o $@ $< $(BUILD)/host/tests/unit/host_support.o $(HOST_LIB) -lcmocka -lZydis
+
+$(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(HOST_LIB) $(BUILD)/host/tests/unit/host_support.o
+	$(say) HOSTCC $<
+	$(Q)mkdir -p $(@D)
+	$(Q)$(HOSTCC) $(HOST_FLAGS) -fsanitize=fuzzer -MMD -MP -o $@ $< $(BUILD)/host/tests/unit/host_support.o $(HOST_LIB)
+
+-include $(HOST_OBJS:.o=.d) $(UNIT_TESTS:%=%.d) $(FUZZERS:%=%.d)
+
+FORMATTED := $(C_SRCS) $(HEADERS) $(sort $(wildcard tests/*/*.[ch] guests/*/*.[ch] tools/*.[ch]))
+
+.PHONY: test test-long unit fuzzers format format-check header-check
+unit: $(UNIT_TESTS)
+fuzzers: $(FUZZERS)
+
+# $(MAKE) once more, so that what set-up has installed is there when the rest is made.
+test test-long:
+	$(Q)tools/setup build lab guests test
+	$(Q)$(MAKE) --no-print-directory esp micro unit fuzzers
+	$(Q)tests/run-tests $(if $(filter test-long,$@),--long)
+
+format:
+	$(Q)clang-format -i $(FORMATTED)
+
+# Another version of clang-format has other opinions: the project's is Debian 12's.
+format-check:
+	$(Q)clang-format --version | grep -q 'version 14\.' || { echo "format-check: needs clang-format 14"; exit 77; }
+	$(Q)clang-format --dry-run --Werror $(FORMATTED)
+
+header-check:
+	$(Q)for h in $(HEADERS); do \
+		$(CC) $(CFLAGS) $(EFI_FLAGS) -fsyntax-only -x c "$$h" || exit 1; \
+	done
 
 # --- the rest --------------------------------------------------------------------------------
 

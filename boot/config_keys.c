@@ -188,45 +188,42 @@ static bool parse_hide(struct config_value *v)
 }
 
 static const struct config_word console_words[] = {
-	{"auto",         CONSOLE_AUTO       },
-	{ "com1",        CONSOLE_COM1       },
-	{ "com2",        CONSOLE_COM2       },
-	{ "framebuffer", CONSOLE_FRAMEBUFFER},
-	{ NULL,          0		  },
+	{ "auto", CONSOLE_AUTO },
+	{ "com1", CONSOLE_COM1 },
+	{ "com2", CONSOLE_COM2 },
+	{ "framebuffer", CONSOLE_FRAMEBUFFER },
+	{ NULL, 0 },
 };
 
 static const struct config_word idle_words[] = {
-	{"poweroff", IDLE_POWEROFF},
-	{ "reboot",  IDLE_REBOOT  },
-	{ "stay",    IDLE_STAY    },
-	{ NULL,      0            },
+	{ "poweroff", IDLE_POWEROFF },
+	{ "reboot", IDLE_REBOOT },
+	{ "stay", IDLE_STAY },
+	{ NULL, 0 },
 };
 
 static const struct config_word log_words[] = {
-	{"error",    LOG_ERR  },
-        { "warning", LOG_WARN },
-        { "info",    LOG_INFO },
-        { "debug",   LOG_DEBUG},
-	{ NULL,      0        },
+	{ "error", LOG_ERR }, { "warning", LOG_WARN }, { "info", LOG_INFO }, { "debug", LOG_DEBUG },
+	{ NULL, 0 },
 };
 
 static const struct config_word yes_no_words[] = {
-	{"yes", true },
-	{ "no", false},
-	{ NULL, 0    },
+	{ "yes", true },
+	{ "no", false },
+	{ NULL, 0 },
 };
 
 static const struct config_word restart_words[] = {
-	{"never",     RESTART_NEVER   },
-	{ "on-crash", RESTART_ON_CRASH},
-	{ "always",   RESTART_ALWAYS  },
-	{ NULL,       0               },
+	{ "never", RESTART_NEVER },
+	{ "on-crash", RESTART_ON_CRASH },
+	{ "always", RESTART_ALWAYS },
+	{ NULL, 0 },
 };
 
 static const struct config_word vm_console_words[] = {
-	{"uart",    0            },
-	{ "virtio", LATER_VERSION},
-	{ NULL,     0            },
+	{ "uart", 0 },
+	{ "virtio", LATER_VERSION },
+	{ NULL, 0 },
 };
 
 #define FIELD(type, member) .offset = offsetof(type, member), .size = sizeof(((type *)0)->member)
@@ -235,28 +232,28 @@ static const struct config_word vm_console_words[] = {
 #define LINE(member)        .line_offset = offsetof(struct vm_config, member)
 
 static const struct config_key lintel_keys[] = {
-	{"console",       parse_word,            HOST(console),   .words = console_words},
-	{ "idle",         parse_word,            HOST(idle),      .words = idle_words   },
-	{ "log",          parse_word,            HOST(log_level), .words = log_words    },
-	{ "mask",         parse_mask,            HOST(mask)     },
-	{ "errata-ignore",     parse_mask,          HOST(unmask)              },
-	{ "selftest", parse_word, HOST(selftest),               .words = yes_no_words                      },
+	{ "console", parse_word, HOST(console), .words = console_words },
+	{ "idle", parse_word, HOST(idle), .words = idle_words },
+	{ "log", parse_word, HOST(log_level), .words = log_words },
+	{ "mask", parse_mask, HOST(mask) },
+	{ "errata-ignore", parse_mask, HOST(unmask) },
+	{ "selftest", parse_word, HOST(selftest), .words = yes_no_words },
 };
 
 static const struct config_key vm_keys[] = {
-	{"cpus",             parse_cpus, VM(cpus), LINE(cpus_line) },
-	{ "memory",          parse_memory, VM(memory), LINE(memory_line) },
-	{ "kernel",                 parse_path, VM(kernel), LINE(kernel_line) },
-	{ "initrd",parse_path, VM(initrd), LINE(initrd_line) },
+	{ "cpus", parse_cpus, VM(cpus), LINE(cpus_line) },
+	{ "memory", parse_memory, VM(memory), LINE(memory_line) },
+	{ "kernel", parse_path, VM(kernel), LINE(kernel_line) },
+	{ "initrd", parse_path, VM(initrd), LINE(initrd_line) },
 	{ "cmdline", parse_string, VM(cmdline), .may_be_empty = true },
-	{ "restart",          parse_word, VM(restart), .words = restart_words },
-	{ "hide",        parse_hide, VM(hide) },
-	{ "debug-exit",                 parse_port, VM(debug_exit) },
-	{ "console",            parse_word, .words = vm_console_words }, /* nothing to keep: there is one */
-	{ .name = "pin"},
-	{ .name = "disk"        },
-	{ .name = "net"      },
-	{ .name = "weight"                },
+	{ "restart", parse_word, VM(restart), .words = restart_words },
+	{ "hide", parse_hide, VM(hide) },
+	{ "debug-exit", parse_port, VM(debug_exit) },
+	{ "console", parse_word, .words = vm_console_words }, /* nothing to keep: there is one */
+	{ .name = "pin" },
+	{ .name = "disk" },
+	{ .name = "net" },
+	{ .name = "weight" },
 };
 
 _Static_assert(ARRAY_SIZE(lintel_keys) <= CONFIG_MAX_KEYS, "config.c counts keys in an array");

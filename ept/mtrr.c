@@ -25,9 +25,9 @@ static const struct {
 	u64 range;
 	unsigned int first; /* index of fixed[] */
 } fixed_block[] = {
-	{0xc0000,  KIB(4),  3},
-	{ 0x80000, KIB(16), 1},
-	{ 0x00000, KIB(64), 0},
+	{ 0xc0000, KIB(4), 3 },
+	{ 0x80000, KIB(16), 1 },
+	{ 0x00000, KIB(64), 0 },
 };
 
 /* A type, and for how many bytes on it holds at least. */

@@ -129,13 +129,7 @@ static const char *parse_length(const char *fmt, unsigned int *bits)
 	static const struct {
 		char name[3];
 		u8 bits;
-	} lengths[] = {
-		{"hh",  8 },
-                { "h",  16},
-                { "ll", 64},
-                { "l",  64},
-                { "z",  64}
-	};
+	} lengths[] = { { "hh", 8 }, { "h", 16 }, { "ll", 64 }, { "l", 64 }, { "z", 64 } };
 
 	*bits = 32;
 	for (size_t i = 0; i < ARRAY_SIZE(lengths); i++) {

@@ -38,11 +38,7 @@ static void correct_idiv(struct bit128 *quotient, int64_t *remainder, struct bit
 static int divides_right(idiv_function *idiv)
 {
 	static const int64_t cases[][2] = {
-		{1000000000, 1   },
-                { -7,        2   },
-                { 7,         -2  },
-                { INT64_MIN, 3   },
-                { 1L << 40,  1000}
+		{ 1000000000, 1 }, { -7, 2 }, { 7, -2 }, { INT64_MIN, 3 }, { 1L << 40, 1000 }
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

@@ -180,12 +180,12 @@ static const struct {
 	void (*press)(u8 key, struct todo *todo);
 	const char *help;
 } keys[] = {
-	{'h',  'h', key_help,    "Ctrl-a h    this help"                 },
-	{ 'x', 'x', key_quit,    "Ctrl-a x    end Lintel and the machine"},
-	{ 'a', 'a', key_literal, "Ctrl-a a    send Ctrl-a"               },
-	{ 'l', 'l', key_list,    "Ctrl-a l    list the VMs"              },
-	{ 'n', 'n', key_next,    "Ctrl-a n    console of the next VM"    },
-	{ '1', '9', key_number,  "Ctrl-a 1-9  console of that VM"        },
+	{ 'h', 'h', key_help, "Ctrl-a h    this help" },
+	{ 'x', 'x', key_quit, "Ctrl-a x    end Lintel and the machine" },
+	{ 'a', 'a', key_literal, "Ctrl-a a    send Ctrl-a" },
+	{ 'l', 'l', key_list, "Ctrl-a l    list the VMs" },
+	{ 'n', 'n', key_next, "Ctrl-a n    console of the next VM" },
+	{ '1', '9', key_number, "Ctrl-a 1-9  console of that VM" },
 };
 
 static void key_help(u8 key, struct todo *todo)

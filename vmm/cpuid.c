@@ -18,35 +18,35 @@ struct cpuid_allow {
  * LA57, WAITPKG, CET, UINTR, AMX, SPEC_CTRL, ARCH_CAPABILITIES (leaf 7); the PMU (leaf 0AH).
  */
 static const struct cpuid_allow allow[] = {
-  /* SSE3 PCLMUL SSSE3 FMA CX16 PCID SSE4.1 SSE4.2 MOVBE POPCNT AES XSAVE AVX F16C RDRAND */
-	{1,           0, CPUID_ECX,
-         B(0) | B(1) | B(9) | B(12) | B(13) | B(17) | B(19) | B(20) | B(22) | B(23) | B(25) |
+	/* SSE3 PCLMUL SSSE3 FMA CX16 PCID SSE4.1 SSE4.2 MOVBE POPCNT AES XSAVE AVX F16C RDRAND */
+	{ 1, 0, CPUID_ECX,
+	  B(0) | B(1) | B(9) | B(12) | B(13) | B(17) | B(19) | B(20) | B(22) | B(23) | B(25) |
 		  B(26) | B(28) | B(29) | B(30),
-         B(21) | B(24) | B(31) /* x2APIC, TSC deadline, hypervisor */											      },
- /* FPU VME DE PSE TSC MSR PAE MCE CX8 SEP PGE CMOV PSE36 CLFSH MMX FXSR SSE SSE2 SS */
-	{ 1,          0, CPUID_EDX,
-         B(0) | B(1) | B(2) | B(3) | B(4) | B(5) | B(6) | B(7) | B(8) | B(11) | B(13) | B(15) |
+	  B(21) | B(24) | B(31) /* x2APIC, TSC deadline, hypervisor */ },
+	/* FPU VME DE PSE TSC MSR PAE MCE CX8 SEP PGE CMOV PSE36 CLFSH MMX FXSR SSE SSE2 SS */
+	{ 1, 0, CPUID_EDX,
+	  B(0) | B(1) | B(2) | B(3) | B(4) | B(5) | B(6) | B(7) | B(8) | B(11) | B(13) | B(15) |
 		  B(17) | B(19) | B(23) | B(24) | B(25) | B(26) | B(27),
-         B(9) | B(12) | B(14) | B(16) /* APIC, MTRR, MCA, PAT */												   },
-	{ 6,          0, CPUID_EAX, 0,									B(2) /* ARAT: the TSC-deadline timer does not stop */},
- /* FSGSBASE BMI1 AVX2 FDP SMEP BMI2 ERMS INVPCID FCSDS AVX512F,DQ RDSEED ADX SMAP IFMA
+	  B(9) | B(12) | B(14) | B(16) /* APIC, MTRR, MCA, PAT */ },
+	{ 6, 0, CPUID_EAX, 0, B(2) /* ARAT: the TSC-deadline timer does not stop */ },
+	/* FSGSBASE BMI1 AVX2 FDP SMEP BMI2 ERMS INVPCID FCSDS AVX512F,DQ RDSEED ADX SMAP IFMA
 	 * CLFLUSHOPT CLWB AVX512CD SHA AVX512BW,VL */
-	{ 7,          0, CPUID_EBX,
-         B(0) | B(3) | B(5) | B(6) | B(7) | B(8) | B(9) | B(10) | B(13) | B(16) | B(17) | B(18) |
+	{ 7, 0, CPUID_EBX,
+	  B(0) | B(3) | B(5) | B(6) | B(7) | B(8) | B(9) | B(10) | B(13) | B(16) | B(17) | B(18) |
 		  B(19) | B(20) | B(21) | B(23) | B(24) | B(28) | B(29) | B(30) | B(31),
-         B(1) /* TSC_ADJUST */																     },
- /* VBMI UMIP VBMI2 GFNI VAES VPCLMUL VNNI BITALG VPOPCNTDQ RDPID */
-	{ 7,          0, CPUID_ECX, B(1) | B(2) | B(6) | B(8) | B(9) | B(10) | B(11) | B(12) | B(14) | B(22),
-         0																			 },
- /* FSRM, MD_CLEAR (VERW clears buffers, no MSR needed) */
-	{ 7,          0, CPUID_EDX, B(4) | B(10),							     0						    },
- /* XSAVEOPT XSAVEC XGETBV1 XSAVES */
-	{ 0xd,        1, CPUID_EAX, B(0) | B(1) | B(2) | B(3),                                                0                                                    },
- /* LAHF LZCNT PREFETCHW */
-	{ 0x80000001, 0, CPUID_ECX, B(0) | B(5) | B(8),                                                       0                                                    },
- /* SYSCALL NX 1G pages RDTSCP long mode */
-	{ 0x80000001, 0, CPUID_EDX, B(11) | B(20) | B(26) | B(27) | B(29),                                    0                                                    },
-	{ 0x80000007, 0, CPUID_EDX, B(8) /* invariant TSC */,                                                 0                                                    },
+	  B(1) /* TSC_ADJUST */ },
+	/* VBMI UMIP VBMI2 GFNI VAES VPCLMUL VNNI BITALG VPOPCNTDQ RDPID */
+	{ 7, 0, CPUID_ECX, B(1) | B(2) | B(6) | B(8) | B(9) | B(10) | B(11) | B(12) | B(14) | B(22),
+	  0 },
+	/* FSRM, MD_CLEAR (VERW clears buffers, no MSR needed) */
+	{ 7, 0, CPUID_EDX, B(4) | B(10), 0 },
+	/* XSAVEOPT XSAVEC XGETBV1 XSAVES */
+	{ 0xd, 1, CPUID_EAX, B(0) | B(1) | B(2) | B(3), 0 },
+	/* LAHF LZCNT PREFETCHW */
+	{ 0x80000001, 0, CPUID_ECX, B(0) | B(5) | B(8), 0 },
+	/* SYSCALL NX 1G pages RDTSCP long mode */
+	{ 0x80000001, 0, CPUID_EDX, B(11) | B(20) | B(26) | B(27) | B(29), 0 },
+	{ 0x80000007, 0, CPUID_EDX, B(8) /* invariant TSC */, 0 },
 };
 
 /* Names for `hide`, and where their bits are. */
@@ -56,31 +56,31 @@ static const struct {
 	enum cpuid_reg reg;
 	u32 bits;
 } features[] = {
-	{"x2apic",         1,          0, CPUID_ECX, B(21)                                        },
-	{ "tsc-deadline",  1,          0, CPUID_ECX, B(24)                                        },
-	{ "pcid",          1,          0, CPUID_ECX, B(17)                                        },
-	{ "aes",           1,          0, CPUID_ECX, B(25) | B(1)                                 },
-	{ "xsave",         1,          0, CPUID_ECX, B(26) | B(28) | B(29) | B(12)                },
-	{ "avx",           1,          0, CPUID_ECX, B(28) | B(29) | B(12)                        },
-	{ "rdrand",        1,          0, CPUID_ECX, B(30)                                        },
-	{ "mtrr",          1,          0, CPUID_EDX, B(12)                                        },
-	{ "pge",           1,          0, CPUID_EDX, B(13)					},
-	{ "fsgsbase",      7,          0, CPUID_EBX, B(0)                                         },
-	{ "tsc-adjust",    7,          0, CPUID_EBX, B(1)                                         },
-	{ "avx2",          7,          0, CPUID_EBX, B(5)					 },
-	{ "smep",          7,          0, CPUID_EBX, B(7)					 },
-	{ "smap",          7,          0, CPUID_EBX, B(20)                                        },
-	{ "invpcid",       7,          0, CPUID_EBX, B(10)                                        },
-	{ "rdseed",        7,          0, CPUID_EBX, B(18)                                        },
-	{ "avx512",        7,          0, CPUID_EBX, B(16) | B(17) | B(21) | B(28) | B(30) | B(31)},
-	{ "umip",          7,          0, CPUID_ECX, B(2)					 },
-	{ "rdpid",         7,          0, CPUID_ECX, B(22)                                        },
-	{ "xsaves",        0xd,        1, CPUID_EAX, B(3)                                         },
-	{ "nx",            0x80000001, 0, CPUID_EDX, B(20)                                        },
-	{ "1g-pages",      0x80000001, 0, CPUID_EDX, B(26)                                        },
-	{ "rdtscp",        0x80000001, 0, CPUID_EDX, B(27)                                        },
-	{ "invariant-tsc", 0x80000007, 0, CPUID_EDX, B(8)                                         },
-	{ "pv",            0x40000000, 0, CPUID_EAX, ~0u                                          }, /* all leaves from 40000000H: see add_hypervisor */
+	{ "x2apic", 1, 0, CPUID_ECX, B(21) },
+	{ "tsc-deadline", 1, 0, CPUID_ECX, B(24) },
+	{ "pcid", 1, 0, CPUID_ECX, B(17) },
+	{ "aes", 1, 0, CPUID_ECX, B(25) | B(1) },
+	{ "xsave", 1, 0, CPUID_ECX, B(26) | B(28) | B(29) | B(12) },
+	{ "avx", 1, 0, CPUID_ECX, B(28) | B(29) | B(12) },
+	{ "rdrand", 1, 0, CPUID_ECX, B(30) },
+	{ "mtrr", 1, 0, CPUID_EDX, B(12) },
+	{ "pge", 1, 0, CPUID_EDX, B(13) },
+	{ "fsgsbase", 7, 0, CPUID_EBX, B(0) },
+	{ "tsc-adjust", 7, 0, CPUID_EBX, B(1) },
+	{ "avx2", 7, 0, CPUID_EBX, B(5) },
+	{ "smep", 7, 0, CPUID_EBX, B(7) },
+	{ "smap", 7, 0, CPUID_EBX, B(20) },
+	{ "invpcid", 7, 0, CPUID_EBX, B(10) },
+	{ "rdseed", 7, 0, CPUID_EBX, B(18) },
+	{ "avx512", 7, 0, CPUID_EBX, B(16) | B(17) | B(21) | B(28) | B(30) | B(31) },
+	{ "umip", 7, 0, CPUID_ECX, B(2) },
+	{ "rdpid", 7, 0, CPUID_ECX, B(22) },
+	{ "xsaves", 0xd, 1, CPUID_EAX, B(3) },
+	{ "nx", 0x80000001, 0, CPUID_EDX, B(20) },
+	{ "1g-pages", 0x80000001, 0, CPUID_EDX, B(26) },
+	{ "rdtscp", 0x80000001, 0, CPUID_EDX, B(27) },
+	{ "invariant-tsc", 0x80000007, 0, CPUID_EDX, B(8) },
+	{ "pv", 0x40000000, 0, CPUID_EAX, ~0u }, /* all leaves from 40000000H: see add_hypervisor */
 };
 _Static_assert(ARRAY_SIZE(features) < 64, "a feature is a bit of a u64");
 
@@ -93,15 +93,15 @@ static const struct {
 	enum cpuid_reg reg2;
 	u32 then_without;
 } implied[] = {
-  /* AVX2, VAES, VPCLMULQDQ and AVX-512 need AVX */
-	{1,  0, CPUID_ECX, B(28), 7,   CPUID_EBX,
-         B(5) | B(16) | B(17) | B(21) | B(28) | B(30) | B(31)                        },
-	{ 1, 0, CPUID_ECX, B(28), 7,   CPUID_ECX,
-         B(1) | B(6) | B(9) | B(10) | B(11) | B(12) | B(14)                          },
- /* the AVX-512 parts in ECX need AVX512F */
-	{ 7, 0, CPUID_EBX, B(16), 7,   CPUID_ECX, B(1) | B(6) | B(11) | B(12) | B(14)},
-	{ 1, 0, CPUID_ECX, B(26), 1,   CPUID_ECX, B(28) | B(29) | B(12)              },
-	{ 1, 0, CPUID_ECX, B(26), 0xd, CPUID_EAX, ~0u                                },
+	/* AVX2, VAES, VPCLMULQDQ and AVX-512 need AVX */
+	{ 1, 0, CPUID_ECX, B(28), 7, CPUID_EBX,
+	  B(5) | B(16) | B(17) | B(21) | B(28) | B(30) | B(31) },
+	{ 1, 0, CPUID_ECX, B(28), 7, CPUID_ECX,
+	  B(1) | B(6) | B(9) | B(10) | B(11) | B(12) | B(14) },
+	/* the AVX-512 parts in ECX need AVX512F */
+	{ 7, 0, CPUID_EBX, B(16), 7, CPUID_ECX, B(1) | B(6) | B(11) | B(12) | B(14) },
+	{ 1, 0, CPUID_ECX, B(26), 1, CPUID_ECX, B(28) | B(29) | B(12) },
+	{ 1, 0, CPUID_ECX, B(26), 0xd, CPUID_EAX, ~0u },
 };
 
 /* CR4 bits that exist for a guest only with a feature. */
@@ -111,21 +111,21 @@ static const struct {
 	enum cpuid_reg reg;
 	u32 bit;
 } cr4_features[] = {
-	{CR4_VME | CR4_PVI,     1, CPUID_EDX, B(1) },
-	{ CR4_TSD,              1, CPUID_EDX, B(4) },
-	{ CR4_DE,               1, CPUID_EDX, B(2) },
-	{ CR4_PSE,              1, CPUID_EDX, B(3) },
-	{ CR4_PAE,              1, CPUID_EDX, B(6) },
-	{ CR4_MCE,              1, CPUID_EDX, B(7) },
-	{ CR4_PGE,              1, CPUID_EDX, B(13)},
-	{ CR4_PCE | CR4_OSFXSR, 1, CPUID_EDX, B(24)},
-	{ CR4_OSXMMEXCPT,       1, CPUID_EDX, B(25)},
-	{ CR4_UMIP,             7, CPUID_ECX, B(2) },
-	{ CR4_FSGSBASE,         7, CPUID_EBX, B(0) },
-	{ CR4_PCIDE,            1, CPUID_ECX, B(17)},
-	{ CR4_OSXSAVE,          1, CPUID_ECX, B(26)},
-	{ CR4_SMEP,             7, CPUID_EBX, B(7) },
-	{ CR4_SMAP,             7, CPUID_EBX, B(20)},
+	{ CR4_VME | CR4_PVI, 1, CPUID_EDX, B(1) },
+	{ CR4_TSD, 1, CPUID_EDX, B(4) },
+	{ CR4_DE, 1, CPUID_EDX, B(2) },
+	{ CR4_PSE, 1, CPUID_EDX, B(3) },
+	{ CR4_PAE, 1, CPUID_EDX, B(6) },
+	{ CR4_MCE, 1, CPUID_EDX, B(7) },
+	{ CR4_PGE, 1, CPUID_EDX, B(13) },
+	{ CR4_PCE | CR4_OSFXSR, 1, CPUID_EDX, B(24) },
+	{ CR4_OSXMMEXCPT, 1, CPUID_EDX, B(25) },
+	{ CR4_UMIP, 7, CPUID_ECX, B(2) },
+	{ CR4_FSGSBASE, 7, CPUID_EBX, B(0) },
+	{ CR4_PCIDE, 1, CPUID_ECX, B(17) },
+	{ CR4_OSXSAVE, 1, CPUID_ECX, B(26) },
+	{ CR4_SMEP, 7, CPUID_EBX, B(7) },
+	{ CR4_SMAP, 7, CPUID_EBX, B(20) },
 };
 
 /* XSAVE state components, by the feature that they come with. */
@@ -135,9 +135,9 @@ static const struct {
 	enum cpuid_reg reg;
 	u32 bit;
 } xcr0_features[] = {
-	{BIT(0) | BIT(1),           1, CPUID_ECX, B(26)},
-	{ BIT(2),		   1, CPUID_ECX, B(28)},
-	{ BIT(5) | BIT(6) | BIT(7), 7, CPUID_EBX, B(16)},
+	{ BIT(0) | BIT(1), 1, CPUID_ECX, B(26) },
+	{ BIT(2), 1, CPUID_ECX, B(28) },
+	{ BIT(5) | BIT(6) | BIT(7), 7, CPUID_EBX, B(16) },
 };
 
 u64 cpuid_hide_bits(const char *name)

@@ -4,9 +4,9 @@
 unsigned int e820_build(const struct guest_mem *mem, struct e820_entry map[E820_MAX])
 {
 	static const struct e820_entry first_mib[] = {
-		{0,                  LOWMEM_USABLE_END,                   E820_RAM     },
-		{ LOWMEM_USABLE_END, LOWMEM_EBDA_END - LOWMEM_USABLE_END, E820_RESERVED},
-		{ LOWMEM_ROM,        LOWMEM_END - LOWMEM_ROM,             E820_RESERVED},
+		{ 0, LOWMEM_USABLE_END, E820_RAM },
+		{ LOWMEM_USABLE_END, LOWMEM_EBDA_END - LOWMEM_USABLE_END, E820_RESERVED },
+		{ LOWMEM_ROM, LOWMEM_END - LOWMEM_ROM, E820_RESERVED },
 	};
 	unsigned int n = 0;
 

@@ -53,8 +53,8 @@ static const struct {
 	u16 ehdr_size, phdr_size;
 	const char *name;
 } classes[] = {
-	[ELF_32] = {EM_386,     sizeof(struct elf32_ehdr), sizeof(struct elf32_phdr), "80386" },
-	[ELF_64] = { EM_X86_64, sizeof(struct elf64_ehdr), sizeof(struct elf64_phdr), "x86-64"},
+	[ELF_32] = { EM_386, sizeof(struct elf32_ehdr), sizeof(struct elf32_phdr), "80386" },
+	[ELF_64] = { EM_X86_64, sizeof(struct elf64_ehdr), sizeof(struct elf64_phdr), "x86-64" },
 };
 
 /* The file under examination; ehdr and phdr are always the 64-bit form. */

@@ -267,11 +267,11 @@ static gpa_t place_madt(struct layout *l, const struct vacpi_config *config)
 	struct acpi_madt madt = {
 		.lapic_address = LAPIC_GPA,
 		.flags = MADT_PCAT_COMPAT,
-		.ioapic = {MADT_IOAPIC, sizeof(madt.ioapic), config->ioapic_id, 0,           IOAPIC_GPA,  0 },
-		.timer = { MADT_OVERRIDE,          sizeof(madt.timer),                0,      0, TIMER_GSI,      0 },
-		.sci = { MADT_OVERRIDE,          sizeof(madt.sci),                            0,                                VACPI_SCI,                  VACPI_SCI,
-			   MADT_LEVEL_HIGH },
-		.nmi = { MADT_LAPIC_NMI,  sizeof(madt.nmi),                  MADT_ALL_CPUS,                                  0,                               1                        },
+		.ioapic = { MADT_IOAPIC, sizeof(madt.ioapic), config->ioapic_id, 0, IOAPIC_GPA, 0 },
+		.timer = { MADT_OVERRIDE, sizeof(madt.timer), 0, 0, TIMER_GSI, 0 },
+		.sci = { MADT_OVERRIDE, sizeof(madt.sci), 0, VACPI_SCI, VACPI_SCI,
+			 MADT_LEVEL_HIGH },
+		.nmi = { MADT_LAPIC_NMI, sizeof(madt.nmi), MADT_ALL_CPUS, 0, 1 },
 	};
 
 	for (u8 i = 0; i < config->cpus; i++)

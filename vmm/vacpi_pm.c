@@ -118,7 +118,7 @@ void vacpi_pm_init(struct vacpi_pm *v, const struct vdev_env *env, const struct 
 		.env = env,
 		.ops = ops,
 		.ctx = ctx,
-		.alarm = {.fire = alarm_fired, .dev = v, .deadline = VDEV_NEVER},
+		.alarm = { .fire = alarm_fired, .dev = v, .deadline = VDEV_NEVER },
 	};
 	vacpi_pm_reset(v);
 }

@@ -52,9 +52,9 @@ struct vm_config {
 	char initrd[CONFIG_PATH_LEN];
 	char cmdline[CONFIG_CMD_LEN];
 	enum config_restart restart;
-	u64 hide;             /* CPU features kept from this guest: BIT(enum guest_feature) */
-	u16 debug_exit;       /* port, 0 = none */
-	bool bad;             /* something in its section was wrong: not to be started */
+	u64 hide;       /* CPU features kept from this guest: BIT(enum guest_feature) */
+	u16 debug_exit; /* port, 0 = none */
+	bool bad;       /* something in its section was wrong: not to be started */
 	unsigned int memory_line, cpus_line, kernel_line, initrd_line; /* 0 = not given */
 	struct boot_file kernel_file;
 	struct boot_file initrd_file;

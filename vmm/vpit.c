@@ -364,7 +364,7 @@ void vpit_init(struct vpit *v, const struct vdev_env *env)
 {
 	*v = (struct vpit){
 		.env = env,
-		.alarm = {.fire = alarm_fired, .dev = v, .deadline = VDEV_NEVER},
+		.alarm = { .fire = alarm_fired, .dev = v, .deadline = VDEV_NEVER },
 	};
 	vpit_reset(v);
 }

@@ -409,9 +409,9 @@ void vrtc_init(struct vrtc *v, const struct vdev_env *env, const struct vrtc_con
 {
 	*v = (struct vrtc){
 		.env = env,
-		.cmos = {[REG_A] = A_POWER_ON, [REG_B] = B_24H       },
+		.cmos = { [REG_A] = A_POWER_ON, [REG_B] = B_24H },
 		.seconds = DAYS_TO_1970 * (u64)DAY + config->epoch,
-		.alarm = { .fire = alarm_fired,            .dev = v, .deadline = VDEV_NEVER },
+		.alarm = { .fire = alarm_fired, .dev = v, .deadline = VDEV_NEVER },
 	};
 	put_memory_sizes(v, config);
 	show_time(v);

@@ -13,45 +13,45 @@ struct vmx_control {
 
 /* Without these there is no Lintel. */
 static const struct vmx_control required[] = {
-	{VMX_PIN,       PIN_EXTERNAL_INTERRUPT_EXITING, "external-interrupt exiting" },
-	{ VMX_PIN,      PIN_NMI_EXITING,                "NMI exiting"                },
-	{ VMX_CPU,      CPU_USE_TSC_OFFSETTING,         "use TSC offsetting"         },
-	{ VMX_CPU,      CPU_HLT_EXITING,                "HLT exiting"                },
-	{ VMX_CPU,      CPU_RDPMC_EXITING,              "RDPMC exiting"              },
-	{ VMX_CPU,      CPU_USE_IO_BITMAPS,             "use I/O bitmaps"            },
-	{ VMX_CPU,      CPU_USE_MSR_BITMAPS,            "use MSR bitmaps"            },
-	{ VMX_CPU,      CPU_SECONDARY_CONTROLS,         "activate secondary controls"},
-	{ VMX_CPU2,     CPU2_ENABLE_EPT,                "enable EPT"                 },
-	{ VMX_CPU2,     CPU2_UNRESTRICTED_GUEST,        "unrestricted guest"         },
-	{ VMX_EXIT,     EXIT_SAVE_DEBUG_CONTROLS,       "save debug controls"        },
-	{ VMX_EXIT,     EXIT_HOST_ADDRESS_SPACE_SIZE,   "host address-space size"    },
-	{ VMX_EXIT,     EXIT_SAVE_PAT,                  "save IA32_PAT"              },
-	{ VMX_EXIT,     EXIT_LOAD_PAT,                  "load IA32_PAT on exit"      },
-	{ VMX_EXIT,     EXIT_SAVE_EFER,                 "save IA32_EFER"             },
-	{ VMX_EXIT,     EXIT_LOAD_EFER,                 "load IA32_EFER on exit"     },
-	{ VMX_ENTRY,    ENTRY_LOAD_DEBUG_CONTROLS,      "load debug controls"        },
-	{ VMX_ENTRY,    ENTRY_LOAD_PAT,                 "load IA32_PAT on entry"     },
-	{ VMX_ENTRY,    ENTRY_LOAD_EFER,                "load IA32_EFER on entry"    },
-	{ VMX_EPT_VPID, EPT_CAP_WALK_4,                 "EPT page-walk length 4"     },
-	{ VMX_EPT_VPID, EPT_CAP_WB,                     "write-back EPT structures"  },
-	{ VMX_EPT_VPID, EPT_CAP_INVEPT,                 "INVEPT"                     },
+	{ VMX_PIN, PIN_EXTERNAL_INTERRUPT_EXITING, "external-interrupt exiting" },
+	{ VMX_PIN, PIN_NMI_EXITING, "NMI exiting" },
+	{ VMX_CPU, CPU_USE_TSC_OFFSETTING, "use TSC offsetting" },
+	{ VMX_CPU, CPU_HLT_EXITING, "HLT exiting" },
+	{ VMX_CPU, CPU_RDPMC_EXITING, "RDPMC exiting" },
+	{ VMX_CPU, CPU_USE_IO_BITMAPS, "use I/O bitmaps" },
+	{ VMX_CPU, CPU_USE_MSR_BITMAPS, "use MSR bitmaps" },
+	{ VMX_CPU, CPU_SECONDARY_CONTROLS, "activate secondary controls" },
+	{ VMX_CPU2, CPU2_ENABLE_EPT, "enable EPT" },
+	{ VMX_CPU2, CPU2_UNRESTRICTED_GUEST, "unrestricted guest" },
+	{ VMX_EXIT, EXIT_SAVE_DEBUG_CONTROLS, "save debug controls" },
+	{ VMX_EXIT, EXIT_HOST_ADDRESS_SPACE_SIZE, "host address-space size" },
+	{ VMX_EXIT, EXIT_SAVE_PAT, "save IA32_PAT" },
+	{ VMX_EXIT, EXIT_LOAD_PAT, "load IA32_PAT on exit" },
+	{ VMX_EXIT, EXIT_SAVE_EFER, "save IA32_EFER" },
+	{ VMX_EXIT, EXIT_LOAD_EFER, "load IA32_EFER on exit" },
+	{ VMX_ENTRY, ENTRY_LOAD_DEBUG_CONTROLS, "load debug controls" },
+	{ VMX_ENTRY, ENTRY_LOAD_PAT, "load IA32_PAT on entry" },
+	{ VMX_ENTRY, ENTRY_LOAD_EFER, "load IA32_EFER on entry" },
+	{ VMX_EPT_VPID, EPT_CAP_WALK_4, "EPT page-walk length 4" },
+	{ VMX_EPT_VPID, EPT_CAP_WB, "write-back EPT structures" },
+	{ VMX_EPT_VPID, EPT_CAP_INVEPT, "INVEPT" },
 };
 
 /* Wanted where they can be had; guests are not offered what they stand for where they cannot. */
 static const struct vmx_control wanted[] = {
-	{VMX_CPU,  CPU_MWAIT_EXITING,   "MWAIT exiting"  },
-	{ VMX_CPU, CPU_MONITOR_EXITING, "MONITOR exiting"},
+	{ VMX_CPU, CPU_MWAIT_EXITING, "MWAIT exiting" },
+	{ VMX_CPU, CPU_MONITOR_EXITING, "MONITOR exiting" },
 };
 
 /* A CPU that insists on one of these makes guests that Lintel does not handle. */
 static const struct vmx_control unwanted[] = {
-	{VMX_CPU,  CPU_INVLPG_EXITING,           "INVLPG exiting"           },
-	{ VMX_CPU, CPU_RDTSC_EXITING,            "RDTSC exiting"            },
-	{ VMX_CPU, CPU_CR3_LOAD_EXITING,         "CR3-load exiting"         },
-	{ VMX_CPU, CPU_CR3_STORE_EXITING,        "CR3-store exiting"        },
-	{ VMX_CPU, CPU_MOV_DR_EXITING,           "MOV-DR exiting"           },
-	{ VMX_CPU, CPU_UNCONDITIONAL_IO_EXITING, "unconditional I/O exiting"},
-	{ VMX_CPU, CPU_PAUSE_EXITING,            "PAUSE exiting"            },
+	{ VMX_CPU, CPU_INVLPG_EXITING, "INVLPG exiting" },
+	{ VMX_CPU, CPU_RDTSC_EXITING, "RDTSC exiting" },
+	{ VMX_CPU, CPU_CR3_LOAD_EXITING, "CR3-load exiting" },
+	{ VMX_CPU, CPU_CR3_STORE_EXITING, "CR3-store exiting" },
+	{ VMX_CPU, CPU_MOV_DR_EXITING, "MOV-DR exiting" },
+	{ VMX_CPU, CPU_UNCONDITIONAL_IO_EXITING, "unconditional I/O exiting" },
+	{ VMX_CPU, CPU_PAUSE_EXITING, "PAUSE exiting" },
 };
 
 static u64 group_offer(const struct vmx_caps *caps, enum vmx_control_group group)

@@ -4,47 +4,47 @@
 #include "vmx/controls.h"
 
 const struct vmx_feature_info vmx_feature_info[VMX_FEATURES] = {
-	[VMX_TPR_SHADOW] = {"tpr-shadow",                VMX_CPU,      CPU_TPR_SHADOW,                    false,
-                            "every CR8 access of a guest is an exit"									    },
-	[VMX_VPID] = { "vpid",                     VMX_CPU2,     CPU2_ENABLE_VPID,                  false,
-			    "every entry and exit flushes the TLB"									      },
-	[VMX_EPT_2M] = { "ept-2m",                   VMX_EPT_VPID, EPT_CAP_2M,                        false,
-			    "guest RAM is mapped by 4K pages: longer page walks, 2 MiB of tables per "
-			    "GiB"													       },
-	[VMX_EPT_1G] = { "ept-1g",                   VMX_EPT_VPID, EPT_CAP_1G,                        false,
-			    "guest RAM is mapped by 2M pages at most"									   },
-	[VMX_EPT_AD] = { "ept-ad",                   VMX_EPT_VPID, EPT_CAP_AD,                        true,
-			    "no accessed and dirty bits: nothing today"									 },
-	[VMX_PREEMPTION_TIMER] = { "preemption-timer",         VMX_PIN,      PIN_PREEMPTION_TIMER,              false,
-                            "guest timers cost a host interrupt each"                                                                           },
-	[VMX_VIRTUAL_NMIS] = { "virtual-nmis",             VMX_PIN,      PIN_VIRTUAL_NMIS,                  false,
-                            "no NMI can be given to a guest"										    },
-	[VMX_X2APIC_MODE] = { "x2apic-mode",              VMX_CPU2,     CPU2_VIRTUALIZE_X2APIC_MODE,       false,
-                            "a guest's access to the TPR MSR is an exit"                                                                        },
-	[VMX_RDTSCP] = { "rdtscp",                   VMX_CPU2,     CPU2_ENABLE_RDTSCP,                false,
-			    "guests have no RDTSCP and no RDPID"										},
-	[VMX_INVPCID] = { "invpcid",                  VMX_CPU2,     CPU2_ENABLE_INVPCID,               false,
-			    "guests have no INVPCID"											    },
-	[VMX_XSAVES] = { "xsaves",                   VMX_CPU2,     CPU2_ENABLE_XSAVES,                false, "guests have no XSAVES"        },
-	[VMX_WBINVD_EXITING] = { "wbinvd-exiting",           VMX_CPU2,     CPU2_WBINVD_EXITING,               false,
-                            "a guest's WBINVD flushes everybody's caches"                                                                       },
+	[VMX_TPR_SHADOW] = { "tpr-shadow", VMX_CPU, CPU_TPR_SHADOW, false,
+			     "every CR8 access of a guest is an exit" },
+	[VMX_VPID] = { "vpid", VMX_CPU2, CPU2_ENABLE_VPID, false,
+		       "every entry and exit flushes the TLB" },
+	[VMX_EPT_2M] = { "ept-2m", VMX_EPT_VPID, EPT_CAP_2M, false,
+			 "guest RAM is mapped by 4K pages: longer page walks, 2 MiB of tables per "
+			 "GiB" },
+	[VMX_EPT_1G] = { "ept-1g", VMX_EPT_VPID, EPT_CAP_1G, false,
+			 "guest RAM is mapped by 2M pages at most" },
+	[VMX_EPT_AD] = { "ept-ad", VMX_EPT_VPID, EPT_CAP_AD, true,
+			 "no accessed and dirty bits: nothing today" },
+	[VMX_PREEMPTION_TIMER] = { "preemption-timer", VMX_PIN, PIN_PREEMPTION_TIMER, false,
+				   "guest timers cost a host interrupt each" },
+	[VMX_VIRTUAL_NMIS] = { "virtual-nmis", VMX_PIN, PIN_VIRTUAL_NMIS, false,
+			       "no NMI can be given to a guest" },
+	[VMX_X2APIC_MODE] = { "x2apic-mode", VMX_CPU2, CPU2_VIRTUALIZE_X2APIC_MODE, false,
+			      "a guest's access to the TPR MSR is an exit" },
+	[VMX_RDTSCP] = { "rdtscp", VMX_CPU2, CPU2_ENABLE_RDTSCP, false,
+			 "guests have no RDTSCP and no RDPID" },
+	[VMX_INVPCID] = { "invpcid", VMX_CPU2, CPU2_ENABLE_INVPCID, false,
+			  "guests have no INVPCID" },
+	[VMX_XSAVES] = { "xsaves", VMX_CPU2, CPU2_ENABLE_XSAVES, false, "guests have no XSAVES" },
+	[VMX_WBINVD_EXITING] = { "wbinvd-exiting", VMX_CPU2, CPU2_WBINVD_EXITING, false,
+				 "a guest's WBINVD flushes everybody's caches" },
 	[VMX_DESCRIPTOR_TABLE_EXITING] = { "descriptor-table-exiting", VMX_CPU2,
-                            CPU2_DESCRIPTOR_TABLE_EXITING,                                                true,  "nothing today"                },
-	[VMX_APIC_ACCESSES] = { "apic-accesses",            VMX_CPU2,     CPU2_VIRTUALIZE_APIC_ACCESSES,     true,
-                            "xAPIC accesses of a guest are decoded EPT violations"                                                              },
-	[VMX_APIC_REGISTERS] = { "apic-registers",           VMX_CPU2,     CPU2_APIC_REGISTER_VIRTUALIZATION,
-                            true,										"APIC register reads are exits"},
-	[VMX_VID] = { "vid",                      VMX_CPU2,     CPU2_VIRTUAL_INTERRUPT_DELIVERY,   true,
-			    "interrupts are injected by software, an EOI is an exit"                                                            },
-	[VMX_POSTED_INTERRUPTS] = { "posted-interrupts",        VMX_PIN,      PIN_POSTED_INTERRUPTS,             true,
-                            "an interrupt for a running vCPU is an exit"                                                                        },
-	[VMX_PAUSE_LOOP] = { "pause-loop",               VMX_CPU2,     CPU2_PAUSE_LOOP_EXITING,           true,
-                            "a spinning vCPU is not noticed before its time slice ends"                                                         },
-	[VMX_PML] = { "pml",                      VMX_CPU2,     CPU2_ENABLE_PML,                   true,  "nothing today"                },
-	[VMX_SHADOWING] = { "vmcs-shadowing",           VMX_CPU2,     CPU2_VMCS_SHADOWING,               true,
-			    "nothing today"												     },
-	[VMX_TSC_SCALING] = { "tsc-scaling",              VMX_CPU2,     CPU2_USE_TSC_SCALING,              true,
-                            "nothing today"												     },
+					   CPU2_DESCRIPTOR_TABLE_EXITING, true, "nothing today" },
+	[VMX_APIC_ACCESSES] = { "apic-accesses", VMX_CPU2, CPU2_VIRTUALIZE_APIC_ACCESSES, true,
+				"xAPIC accesses of a guest are decoded EPT violations" },
+	[VMX_APIC_REGISTERS] = { "apic-registers", VMX_CPU2, CPU2_APIC_REGISTER_VIRTUALIZATION,
+				 true, "APIC register reads are exits" },
+	[VMX_VID] = { "vid", VMX_CPU2, CPU2_VIRTUAL_INTERRUPT_DELIVERY, true,
+		      "interrupts are injected by software, an EOI is an exit" },
+	[VMX_POSTED_INTERRUPTS] = { "posted-interrupts", VMX_PIN, PIN_POSTED_INTERRUPTS, true,
+				    "an interrupt for a running vCPU is an exit" },
+	[VMX_PAUSE_LOOP] = { "pause-loop", VMX_CPU2, CPU2_PAUSE_LOOP_EXITING, true,
+			     "a spinning vCPU is not noticed before its time slice ends" },
+	[VMX_PML] = { "pml", VMX_CPU2, CPU2_ENABLE_PML, true, "nothing today" },
+	[VMX_SHADOWING] = { "vmcs-shadowing", VMX_CPU2, CPU2_VMCS_SHADOWING, true,
+			    "nothing today" },
+	[VMX_TSC_SCALING] = { "tsc-scaling", VMX_CPU2, CPU2_USE_TSC_SCALING, true,
+			      "nothing today" },
 };
 
 #define APIC_VIRTUALIZATION \
@@ -54,12 +54,12 @@ static const struct {
 	const char *name;
 	u64 mask;
 } profiles[] = {
-  /* What kvm_intel offers to its guests at the least (no APICv for nested, no PML). */
-	{"profile:kvm-nested", APIC_VIRTUALIZATION | BIT(VMX_PML) | BIT(VMX_TSC_SCALING) |
-					BIT(VMX_PAUSE_LOOP) | BIT(VMX_SHADOWING)},
- /* As little as Lintel runs on. */
-	{ "profile:minimal",   BIT(VMX_FEATURES) - 1							  },
-	{ "all",               BIT(VMX_FEATURES) - 1							  },
+	/* What kvm_intel offers to its guests at the least (no APICv for nested, no PML). */
+	{ "profile:kvm-nested", APIC_VIRTUALIZATION | BIT(VMX_PML) | BIT(VMX_TSC_SCALING) |
+					BIT(VMX_PAUSE_LOOP) | BIT(VMX_SHADOWING) },
+	/* As little as Lintel runs on. */
+	{ "profile:minimal", BIT(VMX_FEATURES) - 1 },
+	{ "all", BIT(VMX_FEATURES) - 1 },
 };
 
 u64 vmx_mask_bits(const char *name)
@@ -80,10 +80,10 @@ u64 vmx_mask_bits(const char *name)
  * (and has no VMX without KVM).
  */
 static const struct vmx_erratum errata[] = {
-	{"Bochs",  "BOCHS", false, BIT(VMX_VID) | BIT(VMX_POSTED_INTERRUPTS), 0,
-         "virtual interrupts are delivered with IF = 0, and lost by exits in mid-delivery"  },
-	{ "Bochs", "BOCHS", false, 0,					 VMX_QUIRK_BOUND_GUEST_TIME,
-         "after an entry with IF = 0 physical interrupts do not exit: guest time is bounded"},
+	{ "Bochs", "BOCHS", false, BIT(VMX_VID) | BIT(VMX_POSTED_INTERRUPTS), 0,
+	  "virtual interrupts are delivered with IF = 0, and lost by exits in mid-delivery" },
+	{ "Bochs", "BOCHS", false, 0, VMX_QUIRK_BOUND_GUEST_TIME,
+	  "after an entry with IF = 0 physical interrupts do not exit: guest time is bounded" },
 };
 
 const struct vmx_erratum *vmx_erratum_next(const struct vmx_platform *platform,

@@ -35,8 +35,8 @@ static inline void fuzz_load(const u8 *file, u64 size)
 	static const u8 initrd[100];
 	struct guest_mem mem = { 0 };
 	struct guest_files files = {
-		.kernel = {file,    size          },
-		.initrd = { initrd, sizeof(initrd)},
+		.kernel = { file, size },
+		.initrd = { initrd, sizeof(initrd) },
 		.cmdline = "fuzz",
 	};
 	struct image_error err = { 0 };

@@ -52,7 +52,7 @@ static void fake_set_timer(void *ctx, struct vdev_timer *timer, u64 deadline)
 static inline void fake_reset(void)
 {
 	fake = (struct fake){
-		.env = {&fake, FAKE_HZ, fake_now, fake_set_line, fake_set_timer},
+		.env = { &fake, FAKE_HZ, fake_now, fake_set_line, fake_set_timer },
 	};
 }
 

@@ -33,7 +33,7 @@ static inline void bzimage_init(struct bzimage *image)
 		.setup_sects = 4,
 		.syssize = BZIMAGE_CODE / 16,
 		.boot_flag = 0xaa55,
-		.jump = {0xeb, 0x6a},
+		.jump = { 0xeb, 0x6a },
 		.header = LINUX_HDR_MAGIC,
 		.version = 0x20f,
 		.loadflags = 1,

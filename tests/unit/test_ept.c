@@ -75,26 +75,26 @@ static void test_bad_arguments(void **state)
 		u32 rights;
 		int type;
 	} bad[] = {
-		{KIB(2),            0,                       KIB(4),     EPT_RWX,              MEMTYPE_WB},
-		{ 0,                KIB(2),                  KIB(4),     EPT_RWX,              MEMTYPE_WB},
-		{ 0,                0,                       KIB(4) + 1, EPT_RWX,              MEMTYPE_WB},
-		{ 0,                0,                       0,          EPT_RWX,              MEMTYPE_WB},
-		{ BIT(48),          0,                       KIB(4),     EPT_RWX,              MEMTYPE_WB},
-		{ BIT(48) - KIB(4), 0,                       KIB(8),     EPT_RWX,              MEMTYPE_WB},
-		{ 0,                BIT(PHYS_BITS),          KIB(4),     EPT_RWX,              MEMTYPE_WB},
-		{ 0,                BIT(PHYS_BITS) - KIB(4), KIB(8),     EPT_RWX,              MEMTYPE_WB},
-		{ 0 - KIB(4),       0,                       KIB(8),     EPT_RWX,              MEMTYPE_WB},
-		{ 0,                0,                       0 - KIB(4), EPT_RWX,              MEMTYPE_WB},
-		{ KIB(8),           0,                       0 - KIB(4), EPT_RWX,              MEMTYPE_WB},
-		{ 0,                0,                       KIB(4),     0,                    MEMTYPE_WB},
-		{ 0,                0,                       KIB(4),     EPT_IGNORE_PAT,       MEMTYPE_WB},
-		{ 0,                0,                       KIB(4),     EPT_WRITE,            MEMTYPE_WB},
-		{ 0,                0,                       KIB(4),     EPT_WRITE | EPT_EXEC, MEMTYPE_WB},
-		{ 0,                0,                       KIB(4),     EPT_RWX | 8,          MEMTYPE_WB},
-		{ 0,                0,                       KIB(4),     EPT_RWX,              2         },
-		{ 0,                0,                       KIB(4),     EPT_RWX,              3         },
-		{ 0,                0,                       KIB(4),     EPT_RWX,              7         },
-		{ 0,                0,                       KIB(4),     EPT_RWX,              -1        },
+		{ KIB(2), 0, KIB(4), EPT_RWX, MEMTYPE_WB },
+		{ 0, KIB(2), KIB(4), EPT_RWX, MEMTYPE_WB },
+		{ 0, 0, KIB(4) + 1, EPT_RWX, MEMTYPE_WB },
+		{ 0, 0, 0, EPT_RWX, MEMTYPE_WB },
+		{ BIT(48), 0, KIB(4), EPT_RWX, MEMTYPE_WB },
+		{ BIT(48) - KIB(4), 0, KIB(8), EPT_RWX, MEMTYPE_WB },
+		{ 0, BIT(PHYS_BITS), KIB(4), EPT_RWX, MEMTYPE_WB },
+		{ 0, BIT(PHYS_BITS) - KIB(4), KIB(8), EPT_RWX, MEMTYPE_WB },
+		{ 0 - KIB(4), 0, KIB(8), EPT_RWX, MEMTYPE_WB },
+		{ 0, 0, 0 - KIB(4), EPT_RWX, MEMTYPE_WB },
+		{ KIB(8), 0, 0 - KIB(4), EPT_RWX, MEMTYPE_WB },
+		{ 0, 0, KIB(4), 0, MEMTYPE_WB },
+		{ 0, 0, KIB(4), EPT_IGNORE_PAT, MEMTYPE_WB },
+		{ 0, 0, KIB(4), EPT_WRITE, MEMTYPE_WB },
+		{ 0, 0, KIB(4), EPT_WRITE | EPT_EXEC, MEMTYPE_WB },
+		{ 0, 0, KIB(4), EPT_RWX | 8, MEMTYPE_WB },
+		{ 0, 0, KIB(4), EPT_RWX, 2 },
+		{ 0, 0, KIB(4), EPT_RWX, 3 },
+		{ 0, 0, KIB(4), EPT_RWX, 7 },
+		{ 0, 0, KIB(4), EPT_RWX, -1 },
 	};
 	struct ept_features f = features_of_all;
 	struct ept *ept = make(&f);
@@ -426,21 +426,21 @@ static void test_walk_finds_faults(void **state)
 		u64 entry;
 		const char *fault;
 	} planted[] = {
-		{1,  GIB(1),                  "not present, but not zero"},
-		{ 3, BIT(7),                  "not present, but not zero"},
-		{ 1, GIB(1) | 2,              "impossible rights"        },
-		{ 1, GIB(1) | 0x36 | 1,       NULL                       },
-		{ 1, GIB(1) | 0x36 | 6,       "impossible rights"        },
-		{ 1, BIT(PHYS_BITS) | 0x37,   "unknown bits"             },
-		{ 1, GIB(1) | 0x37 | BIT(63), "unknown bits"             },
-		{ 1, GIB(1) | 0x37 | BIT(9),  "unknown bits"             }, /* dirty, without A/D flags */
-		{ 2, GIB(1) | MIB(1) | 0xb7,  "unknown bits"             }, /* a frame that is not aligned */
-		{ 3, GIB(1) | MIB(2) | 0xb7,  "unknown bits"             },
-		{ 2, POOL_BASE | 0x37,        "unknown bits"             }, /* a table with a memory type */
-		{ 2, POOL_BASE | 3,           "table without all rights" },
-		{ 1, GIB(1) | 7 | 2 << 3,     "reserved memory type"     },
-		{ 1, GIB(1) | 7 | 7 << 3,     "reserved memory type"     },
-		{ 4, 0xb7,                    "leaf too large"           },
+		{ 1, GIB(1), "not present, but not zero" },
+		{ 3, BIT(7), "not present, but not zero" },
+		{ 1, GIB(1) | 2, "impossible rights" },
+		{ 1, GIB(1) | 0x36 | 1, NULL },
+		{ 1, GIB(1) | 0x36 | 6, "impossible rights" },
+		{ 1, BIT(PHYS_BITS) | 0x37, "unknown bits" },
+		{ 1, GIB(1) | 0x37 | BIT(63), "unknown bits" },
+		{ 1, GIB(1) | 0x37 | BIT(9), "unknown bits" }, /* dirty, without A/D flags */
+		{ 2, GIB(1) | MIB(1) | 0xb7, "unknown bits" }, /* a frame that is not aligned */
+		{ 3, GIB(1) | MIB(2) | 0xb7, "unknown bits" },
+		{ 2, POOL_BASE | 0x37, "unknown bits" }, /* a table with a memory type */
+		{ 2, POOL_BASE | 3, "table without all rights" },
+		{ 1, GIB(1) | 7 | 2 << 3, "reserved memory type" },
+		{ 1, GIB(1) | 7 | 7 << 3, "reserved memory type" },
+		{ 4, 0xb7, "leaf too large" },
 	};
 
 	(void)state;

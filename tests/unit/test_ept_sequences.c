@@ -248,12 +248,12 @@ static void random_sequence(const struct ept_features *f, u64 seed)
 static void test_random(void **state)
 {
 	static const struct ept_features sets[] = {
-  /* 2 MiB, 1 GiB, execute-only, accessed and dirty, no large executable leaf */
-		{true,   true,  false, false, false, PHYS_BITS},
-		{ true,  false, false, false, false, PHYS_BITS},
-		{ false, false, false, false, false, PHYS_BITS},
-		{ true,  true,  false, false, true,  PHYS_BITS},
-		{ true,  true,  false, true,  false, PHYS_BITS},
+		/* 2 MiB, 1 GiB, execute-only, accessed and dirty, no large executable leaf */
+		{ true, true, false, false, false, PHYS_BITS },
+		{ true, false, false, false, false, PHYS_BITS },
+		{ false, false, false, false, false, PHYS_BITS },
+		{ true, true, false, false, true, PHYS_BITS },
+		{ true, true, false, true, false, PHYS_BITS },
 	};
 
 	(void)state;

@@ -175,13 +175,13 @@ static void test_refused(void **state)
 	static u32 pixels[100 * 100];
 	static struct fbtext t;
 	static const struct framebuffer bad[] = {
-		{NULL,    sizeof(pixels),     100,        100,        100,        true},
-		{ pixels, sizeof(pixels) - 1, 100,        100,        100,        true},
-		{ pixels, sizeof(pixels),     100,        100,        99,         true},
-		{ pixels, sizeof(pixels),     100,        19,         100,        true},
-		{ pixels, sizeof(pixels),     5,          100,        100,        true},
-		{ pixels, sizeof(pixels),     0,          0,          0,          true},
-		{ pixels, sizeof(pixels),     0xffffffff, 0xffffffff, 0xffffffff, true},
+		{ NULL, sizeof(pixels), 100, 100, 100, true },
+		{ pixels, sizeof(pixels) - 1, 100, 100, 100, true },
+		{ pixels, sizeof(pixels), 100, 100, 99, true },
+		{ pixels, sizeof(pixels), 100, 19, 100, true },
+		{ pixels, sizeof(pixels), 5, 100, 100, true },
+		{ pixels, sizeof(pixels), 0, 0, 0, true },
+		{ pixels, sizeof(pixels), 0xffffffff, 0xffffffff, 0xffffffff, true },
 	};
 
 	(void)state;

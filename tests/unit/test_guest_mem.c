@@ -86,28 +86,28 @@ static const struct {
 	u64 len;
 	bool ram;
 } ranges[] = {
-	{FIRST,         1,                 true },
-	{ FIRST - 1,    1,                 false},
-	{ FIRST - 1,    2,                 false},
-	{ FIRST,        3 * PAGE_SIZE,     true }, /* two slots in full */
-	{ FIRST,        3 * PAGE_SIZE + 1, false},
-	{ ADJACENT - 1, 2,                 true },
-	{ ADJACENT - 3, 8,                 true },
-	{ HOLE - 1,     1,                 true },
-	{ HOLE - 1,     2,                 false},
-	{ HOLE,         1,                 false},
-	{ HOLE - 4,     PAGE_SIZE + 8,     false}, /* both ends are RAM */
-	{ LAST,         PAGE_SIZE,         true },
-	{ END - 1,      1,                 true },
-	{ END - 1,      2,                 false},
-	{ END,          1,                 false},
-	{ END,          0,                 true },
-	{ 0,            0,		 true },
-	{ ~0ULL,        1,                 false},
-	{ ~0ULL,        2,                 false}, /* wraps */
-	{ 0 - FIRST,    2 * FIRST + 1,     false},
-	{ FIRST,        ~0ULL,             false},
-	{ FIRST,        0 - FIRST,         false},
+	{ FIRST, 1, true },
+	{ FIRST - 1, 1, false },
+	{ FIRST - 1, 2, false },
+	{ FIRST, 3 * PAGE_SIZE, true }, /* two slots in full */
+	{ FIRST, 3 * PAGE_SIZE + 1, false },
+	{ ADJACENT - 1, 2, true },
+	{ ADJACENT - 3, 8, true },
+	{ HOLE - 1, 1, true },
+	{ HOLE - 1, 2, false },
+	{ HOLE, 1, false },
+	{ HOLE - 4, PAGE_SIZE + 8, false }, /* both ends are RAM */
+	{ LAST, PAGE_SIZE, true },
+	{ END - 1, 1, true },
+	{ END - 1, 2, false },
+	{ END, 1, false },
+	{ END, 0, true },
+	{ 0, 0, true },
+	{ ~0ULL, 1, false },
+	{ ~0ULL, 2, false }, /* wraps */
+	{ 0 - FIRST, 2 * FIRST + 1, false },
+	{ FIRST, ~0ULL, false },
+	{ FIRST, 0 - FIRST, false },
 };
 
 /* A range is RAM when every byte of it is. */

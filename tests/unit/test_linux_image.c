@@ -8,10 +8,9 @@
 
 static struct guest_files files_of(const void *data, u64 size)
 {
-	return (struct guest_files){
-		.kernel = {data, size},
-                  .cmdline = "console=ttyS0", .acpi_rsdp = 0xe0000
-	};
+	return (struct guest_files){ .kernel = { data, size },
+				     .cmdline = "console=ttyS0",
+				     .acpi_rsdp = 0xe0000 };
 }
 
 static int load(u64 memory, const struct guest_files *files, struct image_error *err)
@@ -171,29 +170,29 @@ static void test_bzimage_refused(void **state)
 		u64 value;
 		const char *key, *reason;
 	} cases[] = {
-		{0x1fe,  2, 0x1234,             "kernel", "boot flag 0x1234"                           },
-		{ 0x201, 1, 0x20,               "kernel", "setup header ends at 0x222"                 },
-		{ 0x201, 1, 0xff,               "kernel", "setup header ends at 0x301"                 },
-		{ 0x206, 2, 0x20b,              "kernel", "boot protocol 2.11, expected 2.12"          },
-		{ 0x211, 1, 0,                  "kernel", "zImage"                                     },
-		{ 0x236, 2, 0,                  "kernel", "32-bit kernel"                              },
-		{ 0x1f1, 1, 200,                "kernel", "truncated: header says 8192 bytes"          },
-		{ 0x1f4, 4, 7340032 / 16,       "kernel",
-                 "truncated: header says 7340032 bytes of protected-mode code from byte 2560, "
-		  "the file has 10752"								 },
-		{ 0x1f4, 4, 0xffffffff,         "kernel", "truncated: header says 68719476720 bytes"   },
-		{ 0x1f4, 4, 0,                  "kernel", "passes the end of the protected-mode code"  },
-		{ 0x248, 4, 0xffffffff,         "kernel", "passes the end of the protected-mode code"  },
-		{ 0x24c, 4, BZIMAGE_CODE,       "kernel", "passes the end of the protected-mode code"  },
-		{ 0x230, 4, 0,                  "kernel", "kernel_alignment"                           },
-		{ 0x230, 4, 0x300000,           "kernel", "kernel_alignment"                           },
-		{ 0x230, 4, 0x80000000,         "kernel", "kernel_alignment"                           },
-		{ 0x258, 8, MIB(16) + 4096,     "kernel", "pref_address 0x1001000 is not aligned"      },
-		{ 0x258, 8, 0,                  "kernel", "below 1 MiB"                                },
-		{ 0x258, 8, 0xffffffffffe00000, "kernel", "above 4 GiB"                                },
-		{ 0x258, 8, MIB(62),            "memory", "that is 66 MiB of memory; the VM has 64 MiB"},
-		{ 0x260, 4, 100,                "kernel", "init_size 100 is smaller"                   },
-		{ 0x260, 4, 0xffffffff,         "memory", "4294967295 bytes at 0x1000000"              },
+		{ 0x1fe, 2, 0x1234, "kernel", "boot flag 0x1234" },
+		{ 0x201, 1, 0x20, "kernel", "setup header ends at 0x222" },
+		{ 0x201, 1, 0xff, "kernel", "setup header ends at 0x301" },
+		{ 0x206, 2, 0x20b, "kernel", "boot protocol 2.11, expected 2.12" },
+		{ 0x211, 1, 0, "kernel", "zImage" },
+		{ 0x236, 2, 0, "kernel", "32-bit kernel" },
+		{ 0x1f1, 1, 200, "kernel", "truncated: header says 8192 bytes" },
+		{ 0x1f4, 4, 7340032 / 16, "kernel",
+		  "truncated: header says 7340032 bytes of protected-mode code from byte 2560, "
+		  "the file has 10752" },
+		{ 0x1f4, 4, 0xffffffff, "kernel", "truncated: header says 68719476720 bytes" },
+		{ 0x1f4, 4, 0, "kernel", "passes the end of the protected-mode code" },
+		{ 0x248, 4, 0xffffffff, "kernel", "passes the end of the protected-mode code" },
+		{ 0x24c, 4, BZIMAGE_CODE, "kernel", "passes the end of the protected-mode code" },
+		{ 0x230, 4, 0, "kernel", "kernel_alignment" },
+		{ 0x230, 4, 0x300000, "kernel", "kernel_alignment" },
+		{ 0x230, 4, 0x80000000, "kernel", "kernel_alignment" },
+		{ 0x258, 8, MIB(16) + 4096, "kernel", "pref_address 0x1001000 is not aligned" },
+		{ 0x258, 8, 0, "kernel", "below 1 MiB" },
+		{ 0x258, 8, 0xffffffffffe00000, "kernel", "above 4 GiB" },
+		{ 0x258, 8, MIB(62), "memory", "that is 66 MiB of memory; the VM has 64 MiB" },
+		{ 0x260, 4, 100, "kernel", "init_size 100 is smaller" },
+		{ 0x260, 4, 0xffffffff, "memory", "4294967295 bytes at 0x1000000" },
 	};
 	struct image_error err;
 
@@ -217,27 +216,27 @@ static void test_vmlinux_refused(void **state)
 		u64 value;
 		const char *key, *reason;
 	} cases[] = {
-		{5,                1, 2,                "kernel", "not a Linux bzImage, ELF vmlinux or Multiboot image"},
-		{ 4,               1, 3,                "kernel", "not a Linux bzImage, ELF vmlinux or Multiboot image"},
-		{ 4,               1, 1,                "kernel", "a 32-bit ELF without a Multiboot header"            },
-		{ ELF64_MACHINE,   2, 183,              "kernel", "machine 183, expected x86-64 (62)"                  },
-		{ ELF64_TYPE,      2, 1,                "kernel", "type 1, expected an executable"                     },
-		{ ELF64_PHENTSIZE, 2, 32,               "kernel", "program headers of 32 bytes"                        },
-		{ ELF64_PHNUM,     2, 0,                "kernel", "without a segment"                                  },
-		{ ELF64_PHNUM,     2, 0xffff,           "kernel", "truncated: 65535 program headers"                   },
-		{ ELF64_PHOFF,     8, ~0ULL,            "kernel", "truncated: 2 program headers"                       },
-		{ ELF64_PHOFF,     8, ELF64_SIZE - 111, "kernel", "truncated: 2 program headers"                       },
-		{ ELF64_ENTRY,     8, MIB(16) - 1,      "kernel", "entry 0xffffff lies outside"                        },
-		{ ELF64_ENTRY,     8, MIB(17) + 0x5000, "kernel", "lies outside every segment"                         },
-		{ ELF64_OFFSET(1), 8, 0x2001,           "kernel", "truncated: segment 1 has 4096 bytes"                },
-		{ ELF64_OFFSET(1), 8, ~0ULL,            "kernel", "truncated: segment 1"                               },
-		{ ELF64_FILESZ(0), 8, ~0ULL,            "kernel", "truncated: segment 0"                               },
-		{ ELF64_MEMSZ(0),  8, 0xfff,            "kernel", "4096 bytes in the file, 4095 in memory"             },
-		{ ELF64_MEMSZ(1),  8, ~0ULL,            "kernel", "passes the end of addresses"                        },
-		{ ELF64_MEMSZ(1),  8, GIB(8),           "memory", "needs 8590983168 bytes at 0x1000000"                },
-		{ ELF64_PADDR(1),  8, MIB(16) + 0xfff,  "kernel", "overlap in memory"                                  },
-		{ ELF64_PADDR(1),  8, ~0ULL,            "kernel", "passes the end of addresses"                        },
-		{ ELF64_PADDR(1),  8, 0x9000,           "kernel", "loads at 0x9000, below 1 MiB"                       },
+		{ 5, 1, 2, "kernel", "not a Linux bzImage, ELF vmlinux or Multiboot image" },
+		{ 4, 1, 3, "kernel", "not a Linux bzImage, ELF vmlinux or Multiboot image" },
+		{ 4, 1, 1, "kernel", "a 32-bit ELF without a Multiboot header" },
+		{ ELF64_MACHINE, 2, 183, "kernel", "machine 183, expected x86-64 (62)" },
+		{ ELF64_TYPE, 2, 1, "kernel", "type 1, expected an executable" },
+		{ ELF64_PHENTSIZE, 2, 32, "kernel", "program headers of 32 bytes" },
+		{ ELF64_PHNUM, 2, 0, "kernel", "without a segment" },
+		{ ELF64_PHNUM, 2, 0xffff, "kernel", "truncated: 65535 program headers" },
+		{ ELF64_PHOFF, 8, ~0ULL, "kernel", "truncated: 2 program headers" },
+		{ ELF64_PHOFF, 8, ELF64_SIZE - 111, "kernel", "truncated: 2 program headers" },
+		{ ELF64_ENTRY, 8, MIB(16) - 1, "kernel", "entry 0xffffff lies outside" },
+		{ ELF64_ENTRY, 8, MIB(17) + 0x5000, "kernel", "lies outside every segment" },
+		{ ELF64_OFFSET(1), 8, 0x2001, "kernel", "truncated: segment 1 has 4096 bytes" },
+		{ ELF64_OFFSET(1), 8, ~0ULL, "kernel", "truncated: segment 1" },
+		{ ELF64_FILESZ(0), 8, ~0ULL, "kernel", "truncated: segment 0" },
+		{ ELF64_MEMSZ(0), 8, 0xfff, "kernel", "4096 bytes in the file, 4095 in memory" },
+		{ ELF64_MEMSZ(1), 8, ~0ULL, "kernel", "passes the end of addresses" },
+		{ ELF64_MEMSZ(1), 8, GIB(8), "memory", "needs 8590983168 bytes at 0x1000000" },
+		{ ELF64_PADDR(1), 8, MIB(16) + 0xfff, "kernel", "overlap in memory" },
+		{ ELF64_PADDR(1), 8, ~0ULL, "kernel", "passes the end of addresses" },
+		{ ELF64_PADDR(1), 8, 0x9000, "kernel", "loads at 0x9000, below 1 MiB" },
 	};
 	struct image_error err;
 

@@ -200,11 +200,11 @@ static void add_uefi(const struct desc *d, size_t count)
 static void test_uefi_attributes(void **state)
 {
 	static const struct desc d[] = {
-		{.type = 7,           .base = 0x1000, .pages = 1, .attribute = 0xf         },
-		{ .type = 7,          .base = 0x2000, .pages = 1, .attribute = 0x7         },
-		{ .type = 7,          .base = 0x4000, .pages = 1, .attribute = WB | BIT(18)},
-		{ .type = 4,          .base = 0x6000, .pages = 1, .attribute = WB | BIT(63)},
-		{ .type = 0x80000000, .base = 0x8000, .pages = 1, .attribute = WB          },
+		{ .type = 7, .base = 0x1000, .pages = 1, .attribute = 0xf },
+		{ .type = 7, .base = 0x2000, .pages = 1, .attribute = 0x7 },
+		{ .type = 7, .base = 0x4000, .pages = 1, .attribute = WB | BIT(18) },
+		{ .type = 4, .base = 0x6000, .pages = 1, .attribute = WB | BIT(63) },
+		{ .type = 0x80000000, .base = 0x8000, .pages = 1, .attribute = WB },
 	};
 
 	(void)state;
@@ -220,13 +220,13 @@ static void test_uefi_attributes(void **state)
 static void test_uefi_bad_map(void **state)
 {
 	static const struct desc d[] = {
-		{.type = 7,  .base = 0x100000, .pages = 256,   .attribute = WB},
-		{ .type = 9, .base = 0x110000, .pages = 2,     .attribute = WB},
-		{ .type = 7, .base = 0x1000,   .pages = 0x9f,  .attribute = WB},
-		{ .type = 6, .base = 0x111000, .pages = 4,     .attribute = WB},
-		{ .type = 7, .base = 0x300000, .pages = 0,     .attribute = WB},
-		{ .type = 0, .base = 0x400000, .pages = ~0ULL, .attribute = WB},
-		{ .type = 7, .base = 0x180000, .pages = 256,   .attribute = WB},
+		{ .type = 7, .base = 0x100000, .pages = 256, .attribute = WB },
+		{ .type = 9, .base = 0x110000, .pages = 2, .attribute = WB },
+		{ .type = 7, .base = 0x1000, .pages = 0x9f, .attribute = WB },
+		{ .type = 6, .base = 0x111000, .pages = 4, .attribute = WB },
+		{ .type = 7, .base = 0x300000, .pages = 0, .attribute = WB },
+		{ .type = 0, .base = 0x400000, .pages = ~0ULL, .attribute = WB },
+		{ .type = 7, .base = 0x180000, .pages = 256, .attribute = WB },
 	};
 
 	(void)state;

@@ -52,9 +52,9 @@ static void test_pc(void **state)
 	const struct mtrr m = {
 		.cap = CAP_FIX | 10,
 		.def_type = DEF_E | DEF_FE | WB,
-		.fixed = {ALL(WB),  ALL(WB), ALL(UC), ALL(WP), ALL(WP), ALL(WP), ALL(WP), ALL(WP),
-                          ALL(WP), ALL(WP), ALL(WP) },
-		.variable = { PAIR(GIB(2), GIB(2), UC)},
+		.fixed = { ALL(WB), ALL(WB), ALL(UC), ALL(WP), ALL(WP), ALL(WP), ALL(WP), ALL(WP),
+			   ALL(WP), ALL(WP), ALL(WP) },
+		.variable = { PAIR(GIB(2), GIB(2), UC) },
 	};
 
 	(void)state;
@@ -75,7 +75,7 @@ static void test_uc_default(void **state)
 	const struct mtrr m = {
 		.cap = CAP_FIX | 8,
 		.def_type = DEF_E | UC,
-		.variable = {PAIR(0, GIB(2), WB), PAIR(GIB(4), GIB(2), WB)},
+		.variable = { PAIR(0, GIB(2), WB), PAIR(GIB(4), GIB(2), WB) },
 	};
 
 	(void)state;
@@ -94,18 +94,12 @@ static void test_fixed_layout(void **state)
 		hpa_t base;
 		u64 size;
 	} range[] = {
-		{0,   0, 0x250, 0x00000, KIB(64)},
-                { 0,  7, 0x250, 0x70000, KIB(64)},
-		{ 1,  0, 0x258, 0x80000, KIB(16)},
-                { 1,  7, 0x258, 0x9c000, KIB(16)},
-		{ 2,  0, 0x259, 0xa0000, KIB(16)},
-                { 2,  7, 0x259, 0xbc000, KIB(16)},
-		{ 3,  0, 0x268, 0xc0000, KIB(4) },
-                { 3,  7, 0x268, 0xc7000, KIB(4) },
-		{ 4,  1, 0x269, 0xc9000, KIB(4) },
-                { 7,  5, 0x26c, 0xe5000, KIB(4) },
-		{ 10, 0, 0x26f, 0xf8000, KIB(4) },
-                { 10, 7, 0x26f, 0xff000, KIB(4) },
+		{ 0, 0, 0x250, 0x00000, KIB(64) }, { 0, 7, 0x250, 0x70000, KIB(64) },
+		{ 1, 0, 0x258, 0x80000, KIB(16) }, { 1, 7, 0x258, 0x9c000, KIB(16) },
+		{ 2, 0, 0x259, 0xa0000, KIB(16) }, { 2, 7, 0x259, 0xbc000, KIB(16) },
+		{ 3, 0, 0x268, 0xc0000, KIB(4) },  { 3, 7, 0x268, 0xc7000, KIB(4) },
+		{ 4, 1, 0x269, 0xc9000, KIB(4) },  { 7, 5, 0x26c, 0xe5000, KIB(4) },
+		{ 10, 0, 0x26f, 0xf8000, KIB(4) }, { 10, 7, 0x26f, 0xff000, KIB(4) },
 	};
 
 	(void)state;
@@ -128,9 +122,9 @@ static void test_fixed_enable(void **state)
 	struct mtrr m = {
 		.cap = CAP_FIX | 1,
 		.def_type = DEF_E | DEF_FE | WT,
-		.fixed = {ALL(WP),  ALL(WP), ALL(WP), ALL(WP), ALL(WP), ALL(WP), ALL(WP), ALL(WP),
-                          ALL(WP), ALL(WP), ALL(WP) },
-		.variable = { PAIR(0, MIB(2), UC)},
+		.fixed = { ALL(WP), ALL(WP), ALL(WP), ALL(WP), ALL(WP), ALL(WP), ALL(WP), ALL(WP),
+			   ALL(WP), ALL(WP), ALL(WP) },
+		.variable = { PAIR(0, MIB(2), UC) },
 	};
 
 	(void)state;
@@ -150,18 +144,9 @@ static void test_overlaps(void **state)
 	static const struct {
 		int a, b, c, type;
 	} overlap[] = {
-		{WB,  WB, WB, WB},
-                { WC, WC, WC, WC},
-                { WB, UC, WB, UC},
-                { UC, WC, WP, UC},
-		{ WB, WT, WB, WT},
-                { WT, WB, WT, WT},
-                { WT, WB, UC, UC},
-                { WB, WC, WB, UC},
-		{ WP, WB, WB, UC},
-                { WT, WC, WT, UC},
-                { WP, WT, WP, UC},
-                { WC, WP, WC, UC},
+		{ WB, WB, WB, WB }, { WC, WC, WC, WC }, { WB, UC, WB, UC }, { UC, WC, WP, UC },
+		{ WB, WT, WB, WT }, { WT, WB, WT, WT }, { WT, WB, UC, UC }, { WB, WC, WB, UC },
+		{ WP, WB, WB, UC }, { WT, WC, WT, UC }, { WP, WT, WP, UC }, { WC, WP, WC, UC },
 	};
 
 	(void)state;
@@ -169,11 +154,11 @@ static void test_overlaps(void **state)
 		const struct mtrr m = {
 			.cap = 4,
 			.def_type = DEF_E | WP,
-			.variable = {PAIR(GIB(4), GIB(4), (u64)overlap[i].a),
-                                     PAIR(GIB(4), GIB(1), (u64)overlap[i].b),
-                                     PAIR(GIB(4), MIB(2), (u64)overlap[i].c),
-                                     { .base = GIB(4) | UC,
-					.mask = MAXPHYS - GIB(4) }}, /* not valid */
+			.variable = { PAIR(GIB(4), GIB(4), (u64)overlap[i].a),
+				      PAIR(GIB(4), GIB(1), (u64)overlap[i].b),
+				      PAIR(GIB(4), MIB(2), (u64)overlap[i].c),
+				      { .base = GIB(4) | UC,
+					.mask = MAXPHYS - GIB(4) } }, /* not valid */
 		};
 
 		assert_run(&m, GIB(4), MIB(2), overlap[i].type, MIB(2));
@@ -188,7 +173,7 @@ static void test_count(void **state)
 	struct mtrr m = {
 		.cap = 1,
 		.def_type = DEF_E | UC,
-		.variable = {PAIR(GIB(4), GIB(1), WB), PAIR(GIB(5), GIB(1), WB)},
+		.variable = { PAIR(GIB(4), GIB(1), WB), PAIR(GIB(5), GIB(1), WB) },
 	};
 
 	(void)state;

@@ -8,10 +8,7 @@
 
 static struct guest_files files_of(const void *data, u64 size)
 {
-	return (struct guest_files){
-		.kernel = {data, size},
-                  .cmdline = "test=1"
-	};
+	return (struct guest_files){ .kernel = { data, size }, .cmdline = "test=1" };
 }
 
 static int load(u64 memory, const struct guest_files *files, struct image_error *err)
@@ -169,17 +166,17 @@ static void test_elf_refused(void **state)
 		u32 value;
 		const char *key, *reason;
 	} cases[] = {
-		{4,                1, 2,          "kernel", "64-bit ELF, expected a 32-bit one"              },
-		{ 0,               1, 0,          "kernel", "header without addresses (flags 0x3) and no ELF"},
-		{ ELF32_MACHINE,   2, 40,         "kernel", "machine 40, expected 80386 (3)"                 },
-		{ ELF32_PHOFF,     4, 0xffffffff, "kernel", "truncated: 1 program headers"                   },
-		{ ELF32_PHENTSIZE, 2, 56,         "kernel", "56 bytes, expected 32"                          },
-		{ ELF32_ENTRY,     4, 0xfffff,    "kernel", "entry 0xfffff lies outside"                     },
-		{ ELF32_FILESZ(0), 4, 0x2001,     "kernel", "truncated: segment 0 has 8193 bytes"            },
-		{ ELF32_MEMSZ(0),  4, 0x1fff,     "kernel", "8191 in memory"                                 },
-		{ ELF32_MEMSZ(0),  4, 0xffffffff, "memory", "that is 4097 MiB of memory"                     },
-		{ ELF32_PADDR(0),  4, 0xffffffff, "kernel", "entry"                                          },
-		{ ELF32_PADDR(0),  4, 0xff000,    "kernel", "loads at 0xff000, below 1 MiB"                  },
+		{ 4, 1, 2, "kernel", "64-bit ELF, expected a 32-bit one" },
+		{ 0, 1, 0, "kernel", "header without addresses (flags 0x3) and no ELF" },
+		{ ELF32_MACHINE, 2, 40, "kernel", "machine 40, expected 80386 (3)" },
+		{ ELF32_PHOFF, 4, 0xffffffff, "kernel", "truncated: 1 program headers" },
+		{ ELF32_PHENTSIZE, 2, 56, "kernel", "56 bytes, expected 32" },
+		{ ELF32_ENTRY, 4, 0xfffff, "kernel", "entry 0xfffff lies outside" },
+		{ ELF32_FILESZ(0), 4, 0x2001, "kernel", "truncated: segment 0 has 8193 bytes" },
+		{ ELF32_MEMSZ(0), 4, 0x1fff, "kernel", "8191 in memory" },
+		{ ELF32_MEMSZ(0), 4, 0xffffffff, "memory", "that is 4097 MiB of memory" },
+		{ ELF32_PADDR(0), 4, 0xffffffff, "kernel", "entry" },
+		{ ELF32_PADDR(0), 4, 0xff000, "kernel", "loads at 0xff000, below 1 MiB" },
 	};
 	struct image_error err;
 
@@ -206,17 +203,17 @@ static void test_raw_refused(void **state)
 		u32 value;
 		const char *key, *reason;
 	} cases[] = {
-		{0,  0xfffff,    "kernel", "load_addr 0x100000 does not fit header_addr 0xfffff"},
-		{ 0, 0x100084,   "kernel", "does not fit header_addr 0x100084 at byte 128"      },
-		{ 1, 0x100081,   "kernel", "load_addr 0x100081 does not fit"                    },
-		{ 1, 0xfffff,    "kernel", "load_addr 0xfffff does not fit"                     },
-		{ 2, 0xff000,    "kernel", "load_end_addr 0xff000 lies below load_addr"         },
-		{ 2, 0x103001,   "kernel", "truncated: the Multiboot header says 12289 bytes"   },
-		{ 3, 0x102fff,   "kernel", "bss_end_addr 0x102fff lies below the end"           },
-		{ 3, 0x1000,     "kernel", "bss_end_addr 0x1000 lies below the end"             },
-		{ 3, 0xffffffff, "memory", "that is 4096 MiB of memory"                         },
-		{ 4, 0xfffff,    "kernel", "entry_addr 0xfffff lies outside"                    },
-		{ 4, 0x104000,   "kernel", "entry_addr 0x104000 lies outside"                   },
+		{ 0, 0xfffff, "kernel", "load_addr 0x100000 does not fit header_addr 0xfffff" },
+		{ 0, 0x100084, "kernel", "does not fit header_addr 0x100084 at byte 128" },
+		{ 1, 0x100081, "kernel", "load_addr 0x100081 does not fit" },
+		{ 1, 0xfffff, "kernel", "load_addr 0xfffff does not fit" },
+		{ 2, 0xff000, "kernel", "load_end_addr 0xff000 lies below load_addr" },
+		{ 2, 0x103001, "kernel", "truncated: the Multiboot header says 12289 bytes" },
+		{ 3, 0x102fff, "kernel", "bss_end_addr 0x102fff lies below the end" },
+		{ 3, 0x1000, "kernel", "bss_end_addr 0x1000 lies below the end" },
+		{ 3, 0xffffffff, "memory", "that is 4096 MiB of memory" },
+		{ 4, 0xfffff, "kernel", "entry_addr 0xfffff lies outside" },
+		{ 4, 0x104000, "kernel", "entry_addr 0x104000 lies outside" },
 	};
 	struct image_error err;
 

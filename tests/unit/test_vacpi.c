@@ -126,11 +126,7 @@ static void test_fadt(void **state)
 		static const struct {
 			u16 legacy, extended;
 			u8 bits;
-		} block[] = {
-			{56,  148, 32},
-                        { 64, 172, 16},
-                        { 76, 208, 32}
-		};
+		} block[] = { { 56, 148, 32 }, { 64, 172, 16 }, { 76, 208, 32 } };
 
 		assert_int_equal(fadt[block[i].extended], 1);
 		assert_int_equal(fadt[block[i].extended + 1], block[i].bits);

@@ -75,11 +75,7 @@ static void test_ppr(void **state)
 {
 	static const struct {
 		u8 tpr, in_service, ppr;
-	} cases[] = {
-		{0x4f,  0x51, 0x50},
-                { 0x45, 0x41, 0x45},
-                { 0x60, 0x41, 0x60}
-	};
+	} cases[] = { { 0x4f, 0x51, 0x50 }, { 0x45, 0x41, 0x45 }, { 0x60, 0x41, 0x60 } };
 
 	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -275,18 +271,12 @@ static void test_base_transitions(void **state)
 		u64 from, to;
 		bool legal;
 	} changes[] = {
-		{BASE_DISABLED,  BASE_DISABLED, true },
-                { BASE_DISABLED, BASE_INVALID,  false},
-		{ BASE_DISABLED, BASE_XAPIC,    true },
-                { BASE_DISABLED, BASE_X2APIC,   false},
-		{ BASE_XAPIC,    BASE_DISABLED, true },
-                { BASE_XAPIC,    BASE_INVALID,  false},
-		{ BASE_XAPIC,    BASE_XAPIC,    true },
-                { BASE_XAPIC,    BASE_X2APIC,   true },
-		{ BASE_X2APIC,   BASE_DISABLED, true },
-                { BASE_X2APIC,   BASE_INVALID,  false},
-		{ BASE_X2APIC,   BASE_XAPIC,    false},
-                { BASE_X2APIC,   BASE_X2APIC,   true },
+		{ BASE_DISABLED, BASE_DISABLED, true }, { BASE_DISABLED, BASE_INVALID, false },
+		{ BASE_DISABLED, BASE_XAPIC, true },    { BASE_DISABLED, BASE_X2APIC, false },
+		{ BASE_XAPIC, BASE_DISABLED, true },    { BASE_XAPIC, BASE_INVALID, false },
+		{ BASE_XAPIC, BASE_XAPIC, true },       { BASE_XAPIC, BASE_X2APIC, true },
+		{ BASE_X2APIC, BASE_DISABLED, true },   { BASE_X2APIC, BASE_INVALID, false },
+		{ BASE_X2APIC, BASE_XAPIC, false },     { BASE_X2APIC, BASE_X2APIC, true },
 	};
 
 	(void)state;

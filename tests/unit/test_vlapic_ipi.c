@@ -54,9 +54,9 @@ static void test_shorthands(void **state)
 	static const struct {
 		u32 shorthand, expected;
 	} cases[] = {
-		{SHORTHAND_SELF,    0x4 },
-		{ SHORTHAND_ALL,    0x1f},
-		{ SHORTHAND_OTHERS, 0x1b},
+		{ SHORTHAND_SELF, 0x4 },
+		{ SHORTHAND_ALL, 0x1f },
+		{ SHORTHAND_OTHERS, 0x1b },
 	};
 
 	(void)state;

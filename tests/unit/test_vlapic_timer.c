@@ -41,16 +41,8 @@ static void test_dividers(void **state)
 {
 	static const struct {
 		u32 code, divisor;
-	} dividers[] = {
-		{0x0,  2  },
-                { 0x1, 4  },
-                { 0x2, 8  },
-                { 0x3, 16 },
-		{ 0x8, 32 },
-                { 0x9, 64 },
-                { 0xa, 128},
-                { 0xb, 1  }
-	};
+	} dividers[] = { { 0x0, 2 },  { 0x1, 4 },  { 0x2, 8 },   { 0x3, 16 },
+			 { 0x8, 32 }, { 0x9, 64 }, { 0xa, 128 }, { 0xb, 1 } };
 
 	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(dividers); i++) {
