@@ -78,3 +78,22 @@ void dump_exits(const struct vcpu *vcpu)
 	pr_info("  %10llu  %12llu  %8llu  %s\n", (ull)total, (ull)ticks,
 		(ull)(total ? ticks / total : 0), "total");
 }
+
+static void dump_device(u64 count, const char *kind, const char *name)
+{
+	if (count)
+		pr_info("  %10llu  %s %s\n", (ull)count, kind, name);
+}
+
+void dump_devices(const struct vm *vm)
+{
+	const struct machine *m = &vm->machine;
+
+	pr_info("vm %s: accesses to devices\n", vm->config->name);
+	for (unsigned int i = 0; i < vm->pio.ranges; i++)
+		dump_device(vm->pio.range[i].accesses, "port", vm->pio.range[i].name);
+	dump_device(vm->pio.unclaimed, "port", "(nothing there)");
+	dump_device(m->mmio_lapic, "mmio", "lapic");
+	dump_device(m->mmio_ioapic, "mmio", "ioapic");
+	dump_device(m->mmio_unclaimed, "mmio", "(nothing there)");
+}

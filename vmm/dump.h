@@ -4,10 +4,15 @@
 
 #include "vmm/vcpu.h"
 
+struct vm;
+
 /* Print the guest state of the current VMCS, which is @vcpu's. */
 void dump_vcpu(const struct vcpu *vcpu);
 
 /* Print the table of exits by reason. */
 void dump_exits(const struct vcpu *vcpu);
+
+/* Print how often each device was accessed. */
+void dump_devices(const struct vm *vm);
 
 #endif

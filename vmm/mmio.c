@@ -16,7 +16,7 @@
 /* An open bus: reads as ones. Counted, and told once a VM, as it may explain a guest's trouble. */
 static u64 unclaimed(struct vm *vm, gpa_t gpa)
 {
-	if (!vm->mmio_unclaimed++)
+	if (!vm->machine.mmio_unclaimed++)
 		pr_info("vm %s: access to 0x%llx, where there is nothing (told once)\n",
 			vm->config->name, (unsigned long long)gpa);
 	return ~0ULL;
@@ -29,27 +29,34 @@ static bool in_page(gpa_t gpa, u8 size, gpa_t base)
 
 static u64 mmio_read(struct vcpu *vcpu, gpa_t gpa, u8 size)
 {
+	struct machine *m = &vcpu->vm->machine;
 	gpa_t lapic = vlapic_mmio_base(&vcpu->lapic);
 
-	if (in_page(gpa, size, lapic))
+	if (in_page(gpa, size, lapic)) {
+		m->mmio_lapic++;
 		return vlapic_mmio_read(&vcpu->lapic, (u32)(gpa - lapic), size);
-	if (in_page(gpa, size, VIOAPIC_MMIO_BASE))
-		return vioapic_mmio_read(&vcpu->vm->machine.ioapic, (u32)(gpa - VIOAPIC_MMIO_BASE),
-					 size);
+	}
+	if (in_page(gpa, size, VIOAPIC_MMIO_BASE)) {
+		m->mmio_ioapic++;
+		return vioapic_mmio_read(&m->ioapic, (u32)(gpa - VIOAPIC_MMIO_BASE), size);
+	}
 	return unclaimed(vcpu->vm, gpa);
 }
 
 static void mmio_write(struct vcpu *vcpu, gpa_t gpa, u8 size, u64 value)
 {
+	struct machine *m = &vcpu->vm->machine;
 	gpa_t lapic = vlapic_mmio_base(&vcpu->lapic);
 
-	if (in_page(gpa, size, lapic))
+	if (in_page(gpa, size, lapic)) {
+		m->mmio_lapic++;
 		vlapic_mmio_write(&vcpu->lapic, (u32)(gpa - lapic), size, value);
-	else if (in_page(gpa, size, VIOAPIC_MMIO_BASE))
-		vioapic_mmio_write(&vcpu->vm->machine.ioapic, (u32)(gpa - VIOAPIC_MMIO_BASE), size,
-				   value);
-	else
+	} else if (in_page(gpa, size, VIOAPIC_MMIO_BASE)) {
+		m->mmio_ioapic++;
+		vioapic_mmio_write(&m->ioapic, (u32)(gpa - VIOAPIC_MMIO_BASE), size, value);
+	} else {
 		unclaimed(vcpu->vm, gpa);
+	}
 }
 
 static enum insn_mode code_mode(void)

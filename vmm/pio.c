@@ -12,13 +12,13 @@ void pio_register(struct pio_bus *bus, u16 base, u16 len, const struct pio_ops *
 	}
 	if (bus->ranges == PIO_RANGES)
 		panic("no room for the ports of %s", name);
-	bus->range[bus->ranges++] = (struct pio_range){ base, len, ops, dev, name };
+	bus->range[bus->ranges++] = (struct pio_range){ base, len, ops, dev, name, 0 };
 }
 
-static const struct pio_range *pio_find(const struct pio_bus *bus, u16 port)
+static struct pio_range *pio_find(struct pio_bus *bus, u16 port)
 {
 	for (unsigned int i = 0; i < bus->ranges; i++) {
-		const struct pio_range *r = &bus->range[i];
+		struct pio_range *r = &bus->range[i];
 
 		if ((u16)(port - r->base) < r->len)
 			return r;
@@ -31,28 +31,35 @@ static u32 size_mask(u8 size)
 	return (u32)(0xffffffffu >> (32 - 8 * size));
 }
 
-u32 pio_read(const struct pio_bus *bus, u16 port, u8 size)
+u32 pio_read(struct pio_bus *bus, u16 port, u8 size)
 {
-	const struct pio_range *r = pio_find(bus, port);
+	struct pio_range *r = pio_find(bus, port);
 	u32 value = 0;
 
-	if (r && (u32)port - r->base + size <= r->len)
+	if (r && (u32)port - r->base + size <= r->len) {
+		r->accesses++;
 		return r->ops->read(r->dev, (u16)(port - r->base), size) & size_mask(size);
-	if (size == 1)
+	}
+	if (size == 1) {
+		bus->unclaimed++;
 		return 0xff;
+	}
 	for (u8 i = 0; i < size; i++)
 		value |= pio_read(bus, (u16)(port + i), 1) << (8 * i);
 	return value;
 }
 
-void pio_write(const struct pio_bus *bus, u16 port, u8 size, u32 value)
+void pio_write(struct pio_bus *bus, u16 port, u8 size, u32 value)
 {
-	const struct pio_range *r = pio_find(bus, port);
+	struct pio_range *r = pio_find(bus, port);
 
 	if (r && (u32)port - r->base + size <= r->len) {
+		r->accesses++;
 		r->ops->write(r->dev, (u16)(port - r->base), size, value & size_mask(size));
 		return;
 	}
+	if (size == 1)
+		bus->unclaimed++;
 	for (u8 i = 0; i < size && size > 1; i++)
 		pio_write(bus, (u16)(port + i), 1, value >> (8 * i));
 }

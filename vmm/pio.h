@@ -13,11 +13,13 @@ struct pio_range {
 	const struct pio_ops *ops;
 	void *dev;
 	const char *name;
+	u64 accesses; /* for the table of exits */
 };
 
 struct pio_bus {
 	struct pio_range range[PIO_RANGES];
 	unsigned int ranges;
+	u64 unclaimed; /* accesses to ports where there is nothing */
 };
 
 /* Set-up only. Overlapping or too many ranges are our own mistake: panic. */
@@ -25,7 +27,7 @@ void pio_register(struct pio_bus *bus, u16 base, u16 len, const struct pio_ops *
 		  const char *name);
 
 /* An access of @size bytes (1, 2, 4). One that leaves its device's range is split into bytes. */
-u32 pio_read(const struct pio_bus *bus, u16 port, u8 size);
-void pio_write(const struct pio_bus *bus, u16 port, u8 size, u32 value);
+u32 pio_read(struct pio_bus *bus, u16 port, u8 size);
+void pio_write(struct pio_bus *bus, u16 port, u8 size, u32 value);
 
 #endif

@@ -51,6 +51,15 @@ static void arm(u64 now, u64 deadline)
 		host_timer(deadline);
 }
 
+/*
+ * The guest has filled its transmitter, and the line is busy. It could be told so by LSR, but Linux's
+ * console waits 10 ms and then writes all the same: the vCPU waits instead, and no byte is lost.
+ */
+static bool waits_for_console(const struct vm *vm)
+{
+	return vuart_tx_full(&vm->machine.uart);
+}
+
 static void entry_refused(struct vcpu *vcpu, enum vmx_entry_result result)
 {
 	unsigned int error = result == VMX_FAIL_VALID ? vmcs_read32(VM_INSTRUCTION_ERROR) : 0;
@@ -90,7 +99,7 @@ static void run_vcpu(struct vcpu *vcpu, u64 slice_end)
 			return;
 		}
 		vcpu->launched = true;
-		if (!exit_dispatch(vcpu))
+		if (!exit_dispatch(vcpu) || unlikely(waits_for_console(vm)))
 			return;
 	}
 }
@@ -157,7 +166,8 @@ static struct vm *pick(void)
 	for (unsigned int i = 1; i <= vmm.vms; i++) {
 		struct vm *vm = &vmm.vm[(last + i) % vmm.vms];
 
-		if (vm->state == VM_RUNNING && (!vm->vcpu->halted || vcpu_has_work(vm->vcpu))) {
+		if (vm->state == VM_RUNNING && !waits_for_console(vm) &&
+		    (!vm->vcpu->halted || vcpu_has_work(vm->vcpu))) {
 			last = vm->id;
 			return vm;
 		}

@@ -6,6 +6,7 @@
 #include "vmm/console.h"
 #include "vmm/dump.h"
 #include "vmm/guest_image.h"
+#include "vmm/host.h"
 #include "vmm/msr.h"
 #include "vmm/vacpi.h"
 #include "vmm/vcpu.h"
@@ -160,7 +161,6 @@ int vm_start(struct vm *vm)
 		return err;
 	vm->tsc_base = rdtsc();
 	vm->mtrr_def_type = BIT(11) | MEMTYPE_WB;
-	vm->mmio_unclaimed = 0;
 	err = vm_memory_init(vm);
 	if (!err) {
 		machine_init(vm, vmm.epoch + (vm->tsc_base - vmm.start_tsc) / vmm.tsc_hz);
@@ -200,10 +200,23 @@ void vm_stop(struct vm *vm, enum vm_end end, const char *fmt, ...)
 	va_end(args);
 }
 
+/* What the guest has sent and the line has not taken yet; a second is enough for a line that lives. */
+static void drain_console(struct vm *vm)
+{
+	u64 end = rdtsc() + vmm.tsc_hz;
+
+	while (vuart_tx_pending(&vm->machine.uart) && rdtsc() < end) {
+		host_poll();
+		vuart_tx_resume(&vm->machine.uart);
+	}
+}
+
 void vm_finish(struct vm *vm)
 {
+	drain_console(vm);
 	pr_info("vm %s: stopped: %s\n", vm->config->name, vm->reason);
 	dump_exits(vm->vcpu);
+	dump_devices(vm);
 	vcpu_destroy(vm->vcpu);
 	vm_memory_free(vm);
 	vm->state = VM_OFF;

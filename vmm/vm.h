@@ -66,7 +66,6 @@ struct vm {
 	u64 *msr_bitmap;        /* 1 page */
 	struct vcpu *vcpu;
 	u64 mtrr_def_type;
-	u64 mmio_unclaimed; /* accesses where there is nothing */
 };
 
 /* What all VMs share. Filled once at start. */

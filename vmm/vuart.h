@@ -50,6 +50,12 @@ void vuart_tx_resume(struct vuart *v);
  */
 bool vuart_tx_full(const struct vuart *v);
 
+/* Is there anything that the guest has sent and the sink not taken? */
+static inline bool vuart_tx_pending(const struct vuart *v)
+{
+	return v->tx.len;
+}
+
 /* Bytes that vuart_rx would take now. */
 size_t vuart_rx_room(const struct vuart *v);
 
