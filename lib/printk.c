@@ -7,9 +7,8 @@
 #define EARLY_SIZE   8192
 
 static const char *const prefix[] = {
-	[LOG_ERR] = "lintel: error: ",
-	[LOG_WARN] = "lintel: warning: ",
-	[LOG_INFO] = "lintel: ",
+	[LOG_PANIC] = "lintel: panic: ",  [LOG_ERR] = "lintel: error: ",
+	[LOG_WARN] = "lintel: warning: ", [LOG_INFO] = "lintel: ",
 	[LOG_DEBUG] = "lintel: debug: ",
 };
 

@@ -8,7 +8,7 @@
 #include <stdarg.h>
 #include "lib/types.h"
 
-enum log_level { LOG_ERR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+enum log_level { LOG_PANIC /* shown by every sink */, LOG_ERR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
 struct printk_sink {
 	/* Write @len bytes of text; must not block for ever, must not call printk. */

@@ -98,9 +98,8 @@ static void selftest(void)
 	pr_info("selftest: page tables: %u violations of W^X\n", hostpt_check());
 }
 
-static void __noreturn vmm_run(void *arg)
+static void __noreturn start_vms(const struct boot_info *info)
 {
-	struct boot_info *info = arg;
 	const struct console_hooks hooks = {
 		.quit = run_quit,
 		.list = run_list,
@@ -122,12 +121,12 @@ static void __noreturn vmm_run(void *arg)
 	finish(info, false);
 }
 
-void vmm_main(struct boot_info *info)
+/* On our own stack, tables and page tables: what the firmware has left of these is free now. */
+static void vmm_run(void *arg)
 {
-	vmm.start_tsc = info->start_tsc;
-	vmm.config = &info->config.host;
-	if (mem_init(info) || hostpt_init(info) || cpu_init_boot(&boot_cpu))
-		panic("set-up of the CPU failed");
+	const struct boot_info *info = arg;
+
+	mem_free_owner(MEM_OWNER_BOOT);
 	panic_set_hook(exit_log_dump);
 	acpi_init(&acpi, info->acpi_rsdp);
 	acpi_print(&acpi);
@@ -146,5 +145,14 @@ void vmm_main(struct boot_info *info)
 		pr_err("no VM can run on this machine\n");
 		finish(info, true);
 	}
+	start_vms(info);
+}
+
+void vmm_main(struct boot_info *info)
+{
+	vmm.start_tsc = info->start_tsc;
+	vmm.config = &info->config.host;
+	if (mem_init(info) || hostpt_init(info) || cpu_init_boot(&boot_cpu))
+		panic("set-up of the CPU failed");
 	cpu_switch_stack(boot_cpu.stack_top[CPU_STACK_MAIN], vmm_run, info);
 }

@@ -25,13 +25,12 @@ void panic_set_hook(void (*hook)(void))
 
 static void vpanic_print(const char *fmt, va_list args) __format(1, 0);
 
-/* LOG_ERR has its own words before the text; these lines must begin with "lintel: panic: ". */
 static void vpanic_print(const char *fmt, va_list args)
 {
 	char text[768];
 
 	vscnprintf(text, sizeof(text), fmt, args);
-	printk(LOG_INFO, "panic: %s\n", text);
+	printk(LOG_PANIC, "%s\n", text);
 }
 
 void panic_print(const char *fmt, ...)
