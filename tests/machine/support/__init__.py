@@ -1,0 +1,1 @@
+"""What the machine tests share: ESP folders, the guest's shell, small guests, and what Lintel prints."""

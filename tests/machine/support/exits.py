@@ -1,0 +1,73 @@
+"""Lintel's report on a VM that has stopped: how it ended, its table of exits, and how often it used which device."""
+
+import re
+from dataclasses import dataclass, field
+
+STOPPED = re.compile(r"lintel: vm (\S+): stopped: (.*)\n")
+EXITS = re.compile(r"lintel: vm (\S+): vcpu (\d+): (\d+) exits\n")
+TITLES = re.compile(r"lintel: +exits +.*reason\n")
+EXIT_ROW = re.compile(r"lintel: +(\d+) +(\d+) +(\d+)  (\S.*)\n")
+DEVICES = re.compile(r"lintel: vm (\S+): accesses to devices\n")
+DEVICE_ROW = re.compile(r"lintel: +(\d+)  ((?:port|mmio) \S.*)\n")
+
+
+@dataclass
+class Report:
+    """One end of a VM with one vCPU."""
+
+    vm: str
+    end: str
+    announced: int = 0
+    exits: dict[str, int] = field(default_factory=dict)
+    devices: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def total(self) -> int:
+        """The last row of the table of exits."""
+        return self.exits["total"]
+
+    def of(self, reason: str) -> int:
+        """How many exits had this reason; 0 when the table does not name it."""
+        return self.exits.get(reason, 0)
+
+    def device(self, name: str) -> int:
+        """How many accesses went to "port pit", "mmio lapic" ...; 0 when the table does not name it."""
+        return self.devices.get(name, 0)
+
+
+def _report(log: str, stop: re.Match[str]) -> Report:
+    """The lines follow each other without a gap: a guest's output between them is a failure."""
+    report = Report(stop[1], stop[2])
+    place = stop.end()
+
+    def line(pattern: re.Pattern[str]) -> re.Match[str]:
+        nonlocal place
+        found = pattern.match(log, place)
+        assert found, f"expected {pattern.pattern!r} after '{stop[0].strip()}', not: {log[place : place + 100]!r}"
+        place = found.end()
+        return found
+
+    header = line(EXITS)
+    assert header[1] == report.vm
+    report.announced = int(header[3])
+    line(TITLES)
+    while "total" not in report.exits:
+        row = line(EXIT_ROW)
+        report.exits[row[4]] = int(row[1])
+    assert line(DEVICES)[1] == report.vm
+    while row := DEVICE_ROW.match(log, place):
+        report.devices[row[2]] = int(row[1])
+        place = row.end()
+    return report
+
+
+def reports(log: str) -> list[Report]:
+    """All reports in a log, in order."""
+    return [_report(log + "\n", stop) for stop in STOPPED.finditer(log + "\n")]
+
+
+def report_of(log: str, vm: str) -> Report:
+    """The only report on a VM."""
+    mine = [report for report in reports(log) if report.vm == vm]
+    assert len(mine) == 1, f"{len(mine)} reports on vm {vm}"
+    return mine[0]
