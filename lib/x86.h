@@ -171,6 +171,8 @@ static inline bool irq_enabled(void)
 #define APIC_BASE_EXTD              BIT(10)
 #define APIC_BASE_EN                BIT(11)
 
+#define DEBUGCTL_BTF                BIT(1) /* single-step on branches */
+
 #define FEATURE_CONTROL_LOCKED      BIT(0)
 #define FEATURE_CONTROL_VMX_IN_SMX  BIT(1)
 #define FEATURE_CONTROL_VMX_OUT_SMX BIT(2)

@@ -62,14 +62,23 @@ static enum outcome exit_external_interrupt(struct vcpu *vcpu)
 	return OUTCOME_RESUME;
 }
 
-/* SDM, "Exceptions or NMI" exits: a #DB exit has not changed DR6 and DR7 yet. */
-static void reflect_debug_exception(struct vcpu *vcpu)
+/*
+ * A #DB exit has not changed DR6 and DR7 yet. INT1 (ICEBP) comes as a privileged software exception,
+ * with RIP still at the instruction: it goes back as one, with its length.
+ * SDM, "Exit Qualification for Debug Exceptions".
+ */
+static void reflect_debug_exception(struct vcpu *vcpu, u32 info)
 {
 	u64 bits = vmcs_read(EXIT_QUALIFICATION);
 
 	write_dr6((read_dr6() & ~0xfULL) | (bits & 0x600f) | 0xffff0ff0);
 	if (bits & BIT(13)) /* general detect: the handler may use the debug registers */
 		vmcs_write(GUEST_DR7, vmcs_read(GUEST_DR7) & ~BIT(13));
+	if ((info & INTR_INFO_TYPE) == INTR_TYPE_PRIV_SW_EXCEPTION) {
+		vcpu->event.info = INTR_INFO_VALID | INTR_TYPE_PRIV_SW_EXCEPTION | VECTOR_DB;
+		vcpu->event.length = vmcs_read32(VM_EXIT_INSTRUCTION_LENGTH);
+		return;
+	}
 	vcpu_inject_exception(vcpu, VECTOR_DB, 0);
 }
 
@@ -86,7 +95,7 @@ static enum outcome exit_exception_or_nmi(struct vcpu *vcpu)
 		return OUTCOME_RESUME;
 	}
 	switch (info & INTR_INFO_VECTOR) {
-	case VECTOR_DB: reflect_debug_exception(vcpu); return OUTCOME_RESUME;
+	case VECTOR_DB: reflect_debug_exception(vcpu, info); return OUTCOME_RESUME;
 	case VECTOR_AC: vcpu_inject_exception(vcpu, VECTOR_AC, 0); return OUTCOME_RESUME;
 	case VECTOR_MC: __asm__ volatile("int $18" : : : "memory"); return OUTCOME_RESUME;
 	}
@@ -137,6 +146,7 @@ static enum outcome exit_cpuid(struct vcpu *vcpu)
 static enum outcome exit_hlt(struct vcpu *vcpu)
 {
 	vcpu->halted = true;
+	vcpu->halted_if = vmcs_read(GUEST_RFLAGS) & RFLAGS_IF;
 	return OUTCOME_ADVANCE;
 }
 
@@ -294,7 +304,7 @@ bool exit_dispatch(struct vcpu *vcpu)
 	outcome = unlikely(reason & EXIT_REASON_ENTRY_FAILURE) ? exit_entry_failure(vcpu)
 							       : h->handle(vcpu);
 	if (outcome == OUTCOME_ADVANCE)
-		vcpu_advance(vcpu);
+		vcpu_advance(vmcs_read(VM_EXIT_INSTRUCTION_LENGTH));
 	if (likely(vcpu->vm->state == VM_RUNNING))
 		return true;
 	if (vcpu->vm->end == VM_END_CRASH)

@@ -83,15 +83,6 @@ static int start_vmx(const struct host_config *config)
 	return vmx_on(&vmm.caps, region);
 }
 
-/* Guests' extended state is saved by XSAVE where there is one. */
-static void enable_xsave(void)
-{
-	if (cpuid(1, 0).ecx & BIT(26))
-		write_cr4(read_cr4() | CR4_OSXSAVE);
-	write_cr0((read_cr0() & ~(CR0_TS | CR0_EM)) | CR0_MP);
-	write_cr4(read_cr4() | CR4_OSFXSR | CR4_OSXMMEXCPT);
-}
-
 static void selftest(void)
 {
 	hostpt_dump();
@@ -138,7 +129,6 @@ static void vmm_run(void *arg)
 	vmm.tsc_hz = tsc_hz();
 	vmm.epoch = rtc_read(0x32);
 	read_mtrrs(&vmm.mtrr);
-	enable_xsave();
 	if (vmm.config->selftest)
 		selftest();
 	if (start_vmx(vmm.config)) {

@@ -197,6 +197,6 @@ enum outcome exit_ept_violation(struct vcpu *vcpu)
 	if (insn.is_string && !string_step(vcpu, &insn))
 		return OUTCOME_RESUME;
 	/* The length of an EPT violation's instruction is undefined in the VMCS: ours counts. */
-	vmcs_write(GUEST_RIP, vmcs_read(GUEST_RIP) + insn.length);
+	vcpu_advance(insn.length);
 	return OUTCOME_RESUME;
 }

@@ -146,8 +146,6 @@ static bool write_mtrr_def_type(struct vcpu *vcpu, u32 msr, u64 value)
 	return true;
 }
 
-#define DEBUGCTL_BTF BIT(1)
-
 static bool read_debugctl(struct vcpu *vcpu, u32 msr, u64 *value)
 {
 	(void)vcpu, (void)msr;
@@ -190,50 +188,55 @@ struct msr_policy {
 	msr_read_fn *read;   /* NULL: #GP (unless passed) */
 	msr_write_fn *write; /* NULL: #GP (unless passed) */
 	enum msr_pass pass;
+	struct {
+		u32 leaf;
+		enum cpuid_reg reg;
+		u8 bit;
+	} needs; /* a feature of CPUID that comes with it; leaf 0: none */
 	const char *why;
 };
 
 /* clang-format off */
 static const struct msr_policy policy[] = {
-	{ IA32_TSC_DEADLINE, IA32_TSC_DEADLINE, read_tsc_deadline, write_tsc_deadline, PASS_NONE,
+	{ IA32_TSC_DEADLINE, IA32_TSC_DEADLINE, read_tsc_deadline, write_tsc_deadline, PASS_NONE, { 1, CPUID_ECX, 24 },
 	  "the timer of the local APIC" },
-	{ 0x800, 0x8ff, read_x2apic, write_x2apic, PASS_NONE,
+	{ 0x800, 0x8ff, read_x2apic, write_x2apic, PASS_NONE, { 1, CPUID_ECX, 21 },
 	  "the local APIC in x2APIC mode" },
-	{ IA32_TIME_STAMP_COUNTER, IA32_TIME_STAMP_COUNTER, NULL, write_tsc, PASS_READ,
+	{ IA32_TIME_STAMP_COUNTER, IA32_TIME_STAMP_COUNTER, NULL, write_tsc, PASS_READ, { 0 },
 	  "reads are offset by the CPU" },
-	{ IA32_PLATFORM_ID, IA32_PLATFORM_ID, read_zero, NULL, PASS_NONE,
+	{ IA32_PLATFORM_ID, IA32_PLATFORM_ID, read_zero, NULL, PASS_NONE, { 0 },
 	  "microcode loaders look at it" },
-	{ IA32_APIC_BASE, IA32_APIC_BASE, read_apic_base, write_apic_base, PASS_NONE,
+	{ IA32_APIC_BASE, IA32_APIC_BASE, read_apic_base, write_apic_base, PASS_NONE, { 0 },
 	  "mode of the local APIC" },
-	{ IA32_FEATURE_CONTROL, IA32_FEATURE_CONTROL, read_feature_control, NULL, PASS_NONE,
+	{ IA32_FEATURE_CONTROL, IA32_FEATURE_CONTROL, read_feature_control, NULL, PASS_NONE, { 0 },
 	  "locked, without VMX" },
-	{ IA32_TSC_ADJUST, IA32_TSC_ADJUST, read_tsc_adjust, write_tsc_adjust, PASS_NONE,
+	{ IA32_TSC_ADJUST, IA32_TSC_ADJUST, read_tsc_adjust, write_tsc_adjust, PASS_NONE, { 7, CPUID_EBX, 1 },
 	  "with it Linux trusts the TSC" },
-	{ IA32_BIOS_SIGN_ID, IA32_BIOS_SIGN_ID, read_bios_sign_id, write_ignored, PASS_NONE,
+	{ IA32_BIOS_SIGN_ID, IA32_BIOS_SIGN_ID, read_bios_sign_id, write_ignored, PASS_NONE, { 0 },
 	  "microcode revision: written 0, then read" },
-	{ IA32_MTRRCAP, IA32_MTRRCAP, read_zero, NULL, PASS_NONE,
+	{ IA32_MTRRCAP, IA32_MTRRCAP, read_zero, NULL, PASS_NONE, { 1, CPUID_EDX, 12 },
 	  "no variable and no fixed ranges: all RAM is write-back" },
-	{ IA32_SYSENTER_CS, IA32_SYSENTER_EIP, NULL, NULL, PASS_BOTH,
+	{ IA32_SYSENTER_CS, IA32_SYSENTER_EIP, NULL, NULL, PASS_BOTH, { 0 },
 	  "in the VMCS" },
-	{ IA32_MCG_CAP, IA32_MCG_STATUS, read_zero, write_ignored, PASS_NONE,
+	{ IA32_MCG_CAP, IA32_MCG_STATUS, read_zero, write_ignored, PASS_NONE, { 0 },
 	  "machine check without banks" },
-	{ IA32_MISC_ENABLE, IA32_MISC_ENABLE, read_misc_enable, write_ignored, PASS_NONE,
+	{ IA32_MISC_ENABLE, IA32_MISC_ENABLE, read_misc_enable, write_ignored, PASS_NONE, { 0 },
 	  "fast strings on, no debug store" },
-	{ IA32_DEBUGCTL, IA32_DEBUGCTL, read_debugctl, write_debugctl, PASS_NONE,
+	{ IA32_DEBUGCTL, IA32_DEBUGCTL, read_debugctl, write_debugctl, PASS_NONE, { 0 },
 	  "single-step on branches; no last-branch records" },
-	{ IA32_PAT, IA32_PAT, NULL, NULL, PASS_BOTH,
+	{ IA32_PAT, IA32_PAT, NULL, NULL, PASS_BOTH, { 0 },
 	  "in the VMCS, saved and loaded at exits" },
-	{ IA32_MTRR_DEF_TYPE, IA32_MTRR_DEF_TYPE, read_mtrr_def_type, write_mtrr_def_type, PASS_NONE,
+	{ IA32_MTRR_DEF_TYPE, IA32_MTRR_DEF_TYPE, read_mtrr_def_type, write_mtrr_def_type, PASS_NONE, { 1, CPUID_EDX, 12 },
 	  "kept, without effect" },
-	{ IA32_XSS, IA32_XSS, read_xss, write_xss, PASS_NONE,
+	{ IA32_XSS, IA32_XSS, read_xss, write_xss, PASS_NONE, { 0 },
 	  "goes with XSAVES; only 0" },
-	{ IA32_EFER, IA32_EFER, NULL, NULL, PASS_BOTH,
+	{ IA32_EFER, IA32_EFER, NULL, NULL, PASS_BOTH, { 0 },
 	  "in the VMCS, saved and loaded at exits; the CPU checks it" },
-	{ IA32_STAR, IA32_FMASK, NULL, NULL, PASS_BOTH,
+	{ IA32_STAR, IA32_FMASK, NULL, NULL, PASS_BOTH, { 0 },
 	  "the VMM does not use SYSCALL; switched with the vCPU" },
-	{ IA32_FS_BASE, IA32_GS_BASE, NULL, NULL, PASS_BOTH,
+	{ IA32_FS_BASE, IA32_GS_BASE, NULL, NULL, PASS_BOTH, { 0 },
 	  "in the VMCS" },
-	{ IA32_KERNEL_GS_BASE, IA32_KERNEL_GS_BASE, NULL, NULL, PASS_BOTH,
+	{ IA32_KERNEL_GS_BASE, IA32_KERNEL_GS_BASE, NULL, NULL, PASS_BOTH, { 0 },
 	  "the VMM does not use SWAPGS; switched with the vCPU" },
 };
 /* clang-format on */
@@ -281,18 +284,24 @@ void msr_bitmap_tpr(u64 *bitmap, bool pass)
 	}
 }
 
+static bool is_offered(const struct vcpu *vcpu, const struct msr_policy *p)
+{
+	return !p->needs.leaf ||
+	       cpuid_has(&vcpu->cpuid, p->needs.leaf, 0, p->needs.reg, p->needs.bit);
+}
+
 bool msr_read(struct vcpu *vcpu, u32 msr, u64 *value)
 {
 	const struct msr_policy *p = find(msr);
 
-	return p && p->read && p->read(vcpu, msr, value);
+	return p && p->read && is_offered(vcpu, p) && p->read(vcpu, msr, value);
 }
 
 bool msr_write(struct vcpu *vcpu, u32 msr, u64 value)
 {
 	const struct msr_policy *p = find(msr);
 
-	return p && p->write && p->write(vcpu, msr, value);
+	return p && p->write && is_offered(vcpu, p) && p->write(vcpu, msr, value);
 }
 
 enum outcome exit_msr_read(struct vcpu *vcpu)

@@ -229,14 +229,21 @@ void vcpu_apic_mode_changed(struct vcpu *vcpu)
 	msr_bitmap_tpr(vcpu->vm->msr_bitmap, on);
 }
 
-/* SDM, "Interruptibility state": an instruction that is done ends the blocking by STI and MOV SS. */
-void vcpu_advance(struct vcpu *vcpu)
+/*
+ * What the processor does at the end of an instruction: RIP moves on, the blocking by STI and MOV SS
+ * ends, and with RFLAGS.TF there is a single-step trap (unless DEBUGCTL.BTF wants branches only).
+ * SDM, "Interruptibility State", "Pending Debug Exceptions".
+ */
+void vcpu_advance(u64 length)
 {
 	u64 blocking = vmcs_read(GUEST_INTERRUPTIBILITY_STATE);
 
-	(void)vcpu;
-	vmcs_write(GUEST_RIP, vmcs_read(GUEST_RIP) + vmcs_read(VM_EXIT_INSTRUCTION_LENGTH));
+	vmcs_write(GUEST_RIP, vmcs_read(GUEST_RIP) + length);
 	if (blocking & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS))
 		vmcs_write(GUEST_INTERRUPTIBILITY_STATE,
 			   blocking & ~(BLOCKING_BY_STI | BLOCKING_BY_MOV_SS));
+	if (unlikely(vmcs_read(GUEST_RFLAGS) & RFLAGS_TF) &&
+	    !(vmcs_read(GUEST_IA32_DEBUGCTL) & DEBUGCTL_BTF))
+		vmcs_write(GUEST_PENDING_DEBUG_EXCEPTIONS,
+			   vmcs_read(GUEST_PENDING_DEBUG_EXCEPTIONS) | PENDING_DEBUG_BS);
 }

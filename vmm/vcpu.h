@@ -37,6 +37,7 @@ struct vcpu {
 	struct vmcs *vmcs;
 	bool launched;
 	bool halted;            /* HLT: waits for an interrupt */
+	bool halted_if;         /* RFLAGS.IF at that time: without it only an event ends it */
 	bool window;            /* interrupt-window exiting is on */
 	u32 cpu_controls;       /* what PRIMARY_CONTROLS holds, less the window */
 	u32 cpu2_controls;      /* what SECONDARY_CONTROLS holds */
@@ -50,7 +51,7 @@ struct vcpu {
 	u64 dr[4], dr6;
 	u64 cr2;
 	u64 tsc_adjust;
-	u64 msr[5]; /* see vcpu_state.c: what MSRs a vCPU takes along */
+	u64 msr[VCPU_MSRS]; /* see vcpu_state.c: the MSRs that a vCPU takes along */
 	struct vcpu_fpu *fpu;
 	u64 entries;
 	u64 exits[VMX_EXIT_REASON_COUNT];
@@ -81,8 +82,8 @@ void vcpu_inject_gp(struct vcpu *vcpu);
 void vcpu_inject_ud(struct vcpu *vcpu);
 void vcpu_inject_page_fault(struct vcpu *vcpu, u64 address, u32 error);
 
-/* Go on behind the instruction that exited. */
-void vcpu_advance(struct vcpu *vcpu);
+/* The instruction of @length bytes at RIP is done: go on behind it. */
+void vcpu_advance(u64 length);
 
 /* The guest's local APIC went into or out of x2APIC mode. @vcpu is loaded. */
 void vcpu_apic_mode_changed(struct vcpu *vcpu);
@@ -94,7 +95,7 @@ u16 vcpu_vpid(const struct vcpu *vcpu);
 /* Before an entry: inject what can be injected, ask for an exit where something has to wait. */
 void vcpu_inject(struct vcpu *vcpu);
 
-/* Could an interrupt (or a queued event) end this vCPU's HLT? */
+/* Does a queued event, or an interrupt, end the HLT of this vCPU? It need not be loaded. */
 bool vcpu_has_work(struct vcpu *vcpu);
 
 /* Register of the last exit's instruction by number (0 RAX ... 15 R15; 4 is RSP, from the VMCS). */

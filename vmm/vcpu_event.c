@@ -65,8 +65,9 @@ static bool pic_pending(struct vcpu *vcpu)
 
 bool vcpu_has_work(struct vcpu *vcpu)
 {
-	return (vcpu->event.info & INTR_INFO_VALID) || pic_pending(vcpu) ||
-	       vlapic_pending(&vcpu->lapic) >= 0;
+	if (vcpu->event.info & INTR_INFO_VALID)
+		return true;
+	return vcpu->halted_if && (pic_pending(vcpu) || vlapic_pending(&vcpu->lapic) >= 0);
 }
 
 static void write_event(const struct vcpu_event *e)

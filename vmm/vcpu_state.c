@@ -27,24 +27,26 @@ static bool host_has_xsave(void)
 	return read_cr4() & CR4_OSXSAVE;
 }
 
+#define XCR0_X87_SSE 3 /* FXSAVE's part: used without XSAVE too */
+
 /* All components that any guest may enable have to be enabled while they are saved. */
 static void fpu_save(struct vcpu *vcpu)
 {
-	u64 mask = vcpu->cpuid.xcr0_allowed;
+	u64 mask = vcpu->cpuid.xcr0_allowed | XCR0_X87_SSE;
 
 	if (!host_has_xsave()) {
 		__asm__ volatile("fxsave64 %0" : "=m"(vcpu->fpu->area));
 		return;
 	}
-	xsetbv(0, mask | BIT(0));
+	xsetbv(0, mask);
 	__asm__ volatile("xsave64 %0"
 			 : "+m"(vcpu->fpu->area)
-			 : "a"(lower_32(mask | 3)), "d"(upper_32(mask)));
+			 : "a"(lower_32(mask)), "d"(upper_32(mask)));
 }
 
 static void fpu_restore(const struct vcpu *vcpu)
 {
-	u64 mask = vcpu->cpuid.xcr0_allowed | 3;
+	u64 mask = vcpu->cpuid.xcr0_allowed | XCR0_X87_SSE;
 
 	if (!host_has_xsave()) {
 		__asm__ volatile("fxrstor64 %0" : : "m"(vcpu->fpu->area));

@@ -105,6 +105,9 @@
 #define ACTIVITY_ACTIVE 0
 #define ACTIVITY_HLT    1
 
+/* Guest pending debug exceptions */
+#define PENDING_DEBUG_BS BIT(14) /* single step */
+
 /* Exit qualification of an EPT violation */
 #define EPT_VIOLATION_READ         BIT(0)
 #define EPT_VIOLATION_WRITE        BIT(1)
