@@ -17,12 +17,13 @@ static void dump_segment(const char *name, enum vmcs_segment seg)
 
 static void dump_code(const struct vcpu *vcpu)
 {
-	u64 fault, linear = vmcs_read(GUEST_RIP);
+	u64 linear = vmcs_read(GUEST_RIP);
+	struct gva_fault fault;
 	u8 b[8];
 
 	if (!vcpu_long_mode())
 		linear += vmcs_read(GUEST_CS_BASE);
-	if (gva_read((struct vcpu *)(uintptr_t)vcpu, linear, b, sizeof(b), &fault))
+	if (gva_read((struct vcpu *)(uintptr_t)vcpu, linear, GVA_FETCH, b, sizeof(b), &fault))
 		pr_err("  code %02x %02x %02x %02x %02x %02x %02x %02x\n", b[0], b[1], b[2], b[3],
 		       b[4], b[5], b[6], b[7]);
 }

@@ -3,44 +3,110 @@
 #include "lib/x86.h"
 #include "vmm/vm.h"
 
-#define PTE_PRESENT BIT(0)
-#define PTE_LARGE   BIT(7)
-#define PTE_FRAME   GENMASK(51, 12)
+#define PTE_PRESENT  BIT(0)
+#define PTE_WRITE    BIT(1)
+#define PTE_USER     BIT(2)
+#define PTE_ACCESSED BIT(5)
+#define PTE_DIRTY    BIT(6)
+#define PTE_LARGE    BIT(7)
+#define PTE_FRAME    GENMASK(51, 12)
+
+#define RFLAGS_AC    BIT(18)
 
 /* One way of paging: SDM, "Hierarchical Paging Structures: an Overview". */
 struct paging_mode {
 	unsigned int levels;
 	unsigned int bits;       /* of the address that a level translates */
 	unsigned int entry_size; /* bytes */
-	unsigned int large_from; /* the lowest level that may hold a large page is 2 */
-	unsigned int large_to;   /* and this is the highest */
+	unsigned int large_max;  /* the highest level that may hold a large page; the lowest is 2 */
+	unsigned int rights_max; /* the highest level whose entries have rights and flags */
 };
 
 static const struct paging_mode mode_32 = { 2, 10, 4, 2, 2 };
 static const struct paging_mode mode_pae = { 3, 9, 8, 2, 2 };
-static const struct paging_mode mode_4level = { 4, 9, 8, 2, 3 };
+static const struct paging_mode mode_4level = { 4, 9, 8, 3, 4 };
 
-static bool walk(struct vcpu *vcpu, const struct paging_mode *m, gpa_t table, u64 linear,
-		 gpa_t *gpa)
+/* A walk under way. */
+struct walk {
+	struct vcpu *vcpu;
+	const struct paging_mode *mode;
+	u64 linear;
+	u32 access;
+	u64 rights; /* PTE_WRITE and PTE_USER, as far as all levels so far give them */
+};
+
+u32 gva_privilege(void)
 {
+	return vcpu_cpl() == 3 ? GVA_USER : 0;
+}
+
+static bool is_leaf(const struct paging_mode *m, unsigned int level, u64 entry)
+{
+	return level == 1 || ((entry & PTE_LARGE) && level <= m->large_max);
+}
+
+/* SDM, "Access Rights": may an access as this one use a page with @rights? */
+static bool allowed(u32 access, u64 rights)
+{
+	bool smap;
+
+	if (access & GVA_FETCH)
+		return true;
+	if (access & GVA_USER)
+		return (rights & PTE_USER) && (!(access & GVA_WRITE) || (rights & PTE_WRITE));
+	if ((access & GVA_WRITE) && !(rights & PTE_WRITE) && (vmcs_read(GUEST_CR0) & CR0_WP))
+		return false;
+	smap = (rights & PTE_USER) && (vmcs_read(GUEST_CR4) & CR4_SMAP);
+	return !smap || (vmcs_read(GUEST_RFLAGS) & RFLAGS_AC);
+}
+
+/* As the processor does in a walk; there is one vCPU, so nobody else changes the entry meanwhile. */
+static bool set_flags(const struct walk *w, gpa_t where, u64 entry, bool leaf)
+{
+	u64 flags = PTE_ACCESSED | (leaf && (w->access & GVA_WRITE) ? PTE_DIRTY : 0);
+
+	if ((w->access & GVA_FETCH) || (entry & flags) == flags)
+		return true;
+	entry |= flags;
+	return guest_write(&w->vcpu->vm->mem, where, &entry, w->mode->entry_size);
+}
+
+/* The page that the leaf @entry at @level maps. */
+static gpa_t leaf_gpa(const struct walk *w, unsigned int level, u64 entry)
+{
+	u64 mask = BIT(12 + w->mode->bits * (level - 1)) - 1;
+
+	/* A 4 MiB page keeps address bits 39:32 in bits 20:13 (PSE-36). */
+	if (w->mode->entry_size == 4 && level == 2)
+		entry = (entry & GENMASK(31, 22)) | (entry & GENMASK(20, 13)) << 19;
+	return (entry & PTE_FRAME & ~mask) | (w->linear & mask);
+}
+
+static bool walk(struct walk *w, gpa_t table, gpa_t *gpa, u32 *error)
+{
+	const struct paging_mode *m = w->mode;
+
+	*error = w->access;
 	for (unsigned int level = m->levels; level; level--) {
-		unsigned int shift = 12 + m->bits * (level - 1);
-		u64 index = linear >> shift & ((1u << m->bits) - 1);
+		u64 index = w->linear >> (12 + m->bits * (level - 1)) & ((1u << m->bits) - 1);
+		gpa_t where = table + index * m->entry_size;
 		u64 entry = 0;
+		bool leaf;
 
-		if (!guest_read(&vcpu->vm->mem, table + index * m->entry_size, &entry,
-				m->entry_size))
+		if (!guest_read(&w->vcpu->vm->mem, where, &entry, m->entry_size) ||
+		    !(entry & PTE_PRESENT))
 			return false;
-		if (!(entry & PTE_PRESENT))
+		leaf = is_leaf(m, level, entry);
+		if (level <= m->rights_max)
+			w->rights &= entry;
+		if (leaf && !allowed(w->access, w->rights)) {
+			*error |= GVA_PRESENT;
 			return false;
-		if (level == 1 ||
-		    ((entry & PTE_LARGE) && level >= m->large_from && level <= m->large_to)) {
-			u64 mask = BIT(shift) - 1;
-
-			/* A 4 MiB page keeps address bits 39:32 in bits 20:13 (PSE-36). */
-			if (m->entry_size == 4 && level == 2)
-				entry = (entry & GENMASK(31, 22)) | (entry & GENMASK(20, 13)) << 19;
-			*gpa = (entry & PTE_FRAME & ~mask) | (linear & mask);
+		}
+		if (level <= m->rights_max && !set_flags(w, where, entry, leaf))
+			return false;
+		if (leaf) {
+			*gpa = leaf_gpa(w, level, entry);
 			return true;
 		}
 		table = entry & PTE_FRAME;
@@ -48,21 +114,25 @@ static bool walk(struct vcpu *vcpu, const struct paging_mode *m, gpa_t table, u6
 	return false;
 }
 
-bool gva_translate(struct vcpu *vcpu, u64 linear, gpa_t *gpa)
+bool gva_translate(struct vcpu *vcpu, u64 linear, u32 access, gpa_t *gpa, struct gva_fault *fault)
 {
-	u64 cr4, cr3;
+	struct walk w = { vcpu, &mode_4level, linear, access, PTE_WRITE | PTE_USER };
+	u64 cr3, root = PTE_FRAME;
 
 	if (!(vmcs_read(GUEST_CR0) & CR0_PG)) {
 		*gpa = linear & 0xffffffff;
 		return true;
 	}
 	cr3 = vmcs_read(GUEST_CR3);
-	cr4 = vmcs_read(GUEST_CR4);
-	if (vmcs_read(GUEST_IA32_EFER) & EFER_LMA)
-		return walk(vcpu, &mode_4level, cr3 & PTE_FRAME, linear, gpa);
-	if (cr4 & CR4_PAE)
-		return walk(vcpu, &mode_pae, cr3 & GENMASK(31, 5), linear & 0xffffffff, gpa);
-	return walk(vcpu, &mode_32, cr3 & GENMASK(31, 12), linear & 0xffffffff, gpa);
+	fault->address = linear;
+	if (!(vmcs_read(GUEST_IA32_EFER) & EFER_LMA)) {
+		bool pae = vmcs_read(GUEST_CR4) & CR4_PAE;
+
+		w.linear = (u32)linear;
+		w.mode = pae ? &mode_pae : &mode_32;
+		root = pae ? GENMASK(31, 5) : GENMASK(31, 12);
+	}
+	return walk(&w, cr3 & root, gpa, &fault->error);
 }
 
 static size_t to_page_end(u64 linear, size_t len)
@@ -70,29 +140,34 @@ static size_t to_page_end(u64 linear, size_t len)
 	return MIN(len, PAGE_SIZE - (linear & (PAGE_SIZE - 1)));
 }
 
-bool gva_read(struct vcpu *vcpu, u64 linear, void *buf, size_t len, u64 *fault)
+bool gva_read(struct vcpu *vcpu, u64 linear, u32 access, void *buf, size_t len,
+	      struct gva_fault *fault)
 {
 	u8 *dst = buf;
 	gpa_t gpa;
 
 	for (size_t n; len; len -= n, linear += n, dst += n) {
 		n = to_page_end(linear, len);
-		*fault = linear;
-		if (!gva_translate(vcpu, linear, &gpa) || !guest_read(&vcpu->vm->mem, gpa, dst, n))
+		*fault = (struct gva_fault){ linear, access };
+		if (!gva_translate(vcpu, linear, access, &gpa, fault) ||
+		    !guest_read(&vcpu->vm->mem, gpa, dst, n))
 			return false;
 	}
 	return true;
 }
 
-bool gva_write(struct vcpu *vcpu, u64 linear, const void *buf, size_t len, u64 *fault)
+bool gva_write(struct vcpu *vcpu, u64 linear, u32 access, const void *buf, size_t len,
+	       struct gva_fault *fault)
 {
 	const u8 *src = buf;
 	gpa_t gpa;
 
+	access |= GVA_WRITE;
 	for (size_t n; len; len -= n, linear += n, src += n) {
 		n = to_page_end(linear, len);
-		*fault = linear;
-		if (!gva_translate(vcpu, linear, &gpa) || !guest_write(&vcpu->vm->mem, gpa, src, n))
+		*fault = (struct gva_fault){ linear, access };
+		if (!gva_translate(vcpu, linear, access, &gpa, fault) ||
+		    !guest_write(&vcpu->vm->mem, gpa, src, n))
 			return false;
 	}
 	return true;

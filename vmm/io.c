@@ -51,16 +51,22 @@ static u64 truncate(u64 reg, u8 address_size)
 	return address_size == 8 ? reg : reg & (BIT(8 * address_size) - 1);
 }
 
-static bool io_element(struct vcpu *vcpu, const struct io_access *io, u64 linear, u64 *fault)
+static bool io_element(struct vcpu *vcpu, const struct io_access *io, u64 linear,
+		       struct gva_fault *fault)
 {
 	struct pio_bus *bus = &vcpu->vm->pio;
 	u32 value = 0;
 
 	if (io->in) {
+		gpa_t gpa;
+
+		/* Can it be stored at all? A read may change the device. */
+		if (!gva_translate(vcpu, linear, gva_privilege() | GVA_WRITE, &gpa, fault))
+			return false;
 		value = pio_read(bus, io->port, io->size);
-		return gva_write(vcpu, linear, &value, io->size, fault);
+		return gva_write(vcpu, linear, gva_privilege(), &value, io->size, fault);
 	}
-	if (!gva_read(vcpu, linear, &value, io->size, fault))
+	if (!gva_read(vcpu, linear, gva_privilege(), &value, io->size, fault))
 		return false;
 	pio_write(bus, io->port, io->size, value);
 	return true;
@@ -73,13 +79,14 @@ static enum outcome io_string(struct vcpu *vcpu, const struct io_access *io)
 	struct guest_regs *g = &vcpu->regs;
 	u8 address_size = address_sizes[vmcs_read(VM_EXIT_INSTRUCTION_INFO) >> 7 & 7];
 	s64 step = vmcs_read(GUEST_RFLAGS) & BIT(10) ? -(s64)io->size : io->size;
-	u64 linear = vmcs_read(GUEST_LINEAR_ADDRESS), fault = 0;
+	u64 linear = vmcs_read(GUEST_LINEAR_ADDRESS);
+	struct gva_fault fault;
 
 	for (unsigned int n = 0; n < IO_STRING_BURST; n++) {
 		if (io->rep && !truncate(g->rcx, address_size))
 			return OUTCOME_ADVANCE;
 		if (!io_element(vcpu, io, linear, &fault)) {
-			vcpu_inject_page_fault(vcpu, fault, io->in ? 2 : 0);
+			vcpu_inject_page_fault(vcpu, fault.address, fault.error);
 			return OUTCOME_RESUME;
 		}
 		linear += (u64)step;

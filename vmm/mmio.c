@@ -73,14 +73,15 @@ static enum insn_mode code_mode(void)
 /* The instruction's bytes: up to 15, fewer when the next page is not there. */
 static size_t fetch(struct vcpu *vcpu, enum insn_mode mode, u8 *bytes)
 {
-	u64 rip = vmcs_read(GUEST_RIP), fault;
+	u64 rip = vmcs_read(GUEST_RIP);
+	struct gva_fault fault;
 	u64 linear = mode == INSN_MODE_64 ? rip : (u32)(rip + vmcs_read(GUEST_CS_BASE));
 	size_t first = MIN((size_t)INSN_MAX_LENGTH, PAGE_SIZE - (linear & (PAGE_SIZE - 1)));
 
-	if (!gva_read(vcpu, linear, bytes, first, &fault))
+	if (!gva_read(vcpu, linear, GVA_FETCH, bytes, first, &fault))
 		return 0;
-	if (first < INSN_MAX_LENGTH &&
-	    gva_read(vcpu, linear + first, bytes + first, INSN_MAX_LENGTH - first, &fault))
+	if (first < INSN_MAX_LENGTH && gva_read(vcpu, linear + first, GVA_FETCH, bytes + first,
+						INSN_MAX_LENGTH - first, &fault))
 		return INSN_MAX_LENGTH;
 	return first;
 }
@@ -106,22 +107,23 @@ static bool copy(struct vcpu *vcpu, const struct mmio_insn *insn, gpa_t gpa, boo
 	u64 base = code_mode() == INSN_MODE_64 && seg < SEG_FS
 			   ? 0
 			   : vmcs_read(GUEST_SEGMENT(GUEST_ES_BASE, seg));
-	u64 linear = base + ((write ? g->rsi : g->rdi) & mask), value = 0, fault;
+	u64 linear = base + ((write ? g->rsi : g->rdi) & mask), value = 0;
+	struct gva_fault fault;
 
 	if (code_mode() != INSN_MODE_64)
 		linear = (u32)linear;
 	if (write) {
-		if (!gva_read(vcpu, linear, &value, insn->size, &fault)) {
-			vcpu_inject_page_fault(vcpu, fault, 0);
+		if (!gva_read(vcpu, linear, gva_privilege(), &value, insn->size, &fault)) {
+			vcpu_inject_page_fault(vcpu, fault.address, fault.error);
 			return false;
 		}
 		mmio_write(vcpu, gpa, insn->size, value);
 		return true;
 	}
 	value = mmio_read(vcpu, gpa, insn->size);
-	if (gva_write(vcpu, linear, &value, insn->size, &fault))
+	if (gva_write(vcpu, linear, gva_privilege(), &value, insn->size, &fault))
 		return true;
-	vcpu_inject_page_fault(vcpu, fault, 2);
+	vcpu_inject_page_fault(vcpu, fault.address, fault.error);
 	return false;
 }
 

@@ -80,7 +80,7 @@ struct vcpu *vcpu_current(void);
 void vcpu_inject_exception(struct vcpu *vcpu, u8 vector, u32 error);
 void vcpu_inject_gp(struct vcpu *vcpu);
 void vcpu_inject_ud(struct vcpu *vcpu);
-void vcpu_inject_page_fault(struct vcpu *vcpu, u64 address, u32 error);
+void vcpu_inject_page_fault(struct vcpu *vcpu, u64 address, u32 error); /* and CR2 */
 
 /* The instruction of @length bytes at RIP is done: go on behind it. */
 void vcpu_advance(u64 length);
