@@ -10,6 +10,7 @@
 #include "boot/platform.h"
 #include "boot/volume.h"
 #include "lib/printk.h"
+#include "lib/version.h"
 #include "lib/x86.h"
 #include "vmm/boot_info.h"
 
@@ -87,6 +88,7 @@ EFI_STATUS EFIAPI efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
 	info.image = image_bounds();
 	info.fb = platform_framebuffer();
 	messages_start(&info);
+	pr_info("Lintel " LINTEL_VERSION ", a hypervisor on Intel VT-x\n");
 	info.acpi_rsdp = platform_acpi_rsdp();
 	info.secure_boot = platform_secure_boot();
 	if (!read_configuration()) {
