@@ -58,7 +58,7 @@ static enum outcome exit_ignored(struct vcpu *vcpu)
 static enum outcome exit_external_interrupt(struct vcpu *vcpu)
 {
 	(void)vcpu;
-	__asm__ volatile("sti; nop; cli" : : : "memory");
+	irq_window();
 	return OUTCOME_RESUME;
 }
 
@@ -91,13 +91,13 @@ static enum outcome exit_exception_or_nmi(struct vcpu *vcpu)
 	u32 info = vmcs_read32(VM_EXIT_INTERRUPTION_INFO);
 
 	if ((info & INTR_INFO_TYPE) == INTR_TYPE_NMI) {
-		__asm__ volatile("int $2" : : : "memory");
+		raise_nmi();
 		return OUTCOME_RESUME;
 	}
 	switch (info & INTR_INFO_VECTOR) {
 	case VECTOR_DB: reflect_debug_exception(vcpu, info); return OUTCOME_RESUME;
 	case VECTOR_AC: vcpu_inject_exception(vcpu, VECTOR_AC, 0); return OUTCOME_RESUME;
-	case VECTOR_MC: __asm__ volatile("int $18" : : : "memory"); return OUTCOME_RESUME;
+	case VECTOR_MC: raise_machine_check(); return OUTCOME_RESUME;
 	}
 	return exit_unexpected(vcpu);
 }

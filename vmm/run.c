@@ -108,10 +108,13 @@ static void run_vcpu(struct vcpu *vcpu, u64 slice_end)
 
 static void try_start(struct vm *vm)
 {
-	if (vm_start(vm))
-		pr_err("vm %s: not started\n", vm->config->name);
-	else
+	if (!vm_start(vm)) {
 		console_vm_started(vm->id, vm->config->name);
+		return;
+	}
+	pr_err("vm %s: not started\n", vm->config->name);
+	if (vm->starts)
+		console_vm_stopped(vm->id);
 }
 
 static void reap(struct vm *vm, u64 now)
