@@ -49,10 +49,10 @@ $(BUILD)/image/%.o: %.c Makefile
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/image/%.asm.o: %.asm Makefile
+$(BUILD)/image/%.asm.o: %.asm lib/gprs.inc Makefile
 	$(say) NASM $<
 	$(Q)mkdir -p $(@D)
-	$(Q)$(NASM) -f elf64 -g -F dwarf -w+all -Werror -o $@ $<
+	$(Q)$(NASM) -I./ -f elf64 -g -F dwarf -w+all -Werror -o $@ $<
 
 -include $(OBJS:.o=.d)
 
@@ -91,6 +91,7 @@ HOST_FLAGS := -std=gnu11 -Werror -O1 -g $(SANITIZE) -fno-omit-frame-pointer -Wal
 HOST_SRCS := $(filter-out boot/% drivers/lapic.c,$(C_SRCS)) boot/config.c boot/config_keys.c boot/memmap.c
 HOST_OBJS := $(HOST_SRCS:%.c=$(BUILD)/host/%.o)
 HOST_LIB  := $(BUILD)/host/liblintel.a
+TEST_OBJS := $(patsubst %,$(BUILD)/host/tests/unit/%.o,host_support fake_x86 fake_vmcs)
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
 FUZZERS   := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 
@@ -103,17 +104,17 @@ $(HOST_LIB): $(HOST_OBJS)
 	$(Q)rm -f $@
 	$(Q)ar rcs $@ $^
 
-$(BUILD)/tests/unit/%: tests/unit/%.c $(HOST_LIB) $(BUILD)/host/tests/unit/host_support.o
+$(BUILD)/tests/unit/%: tests/unit/%.c $(HOST_LIB) $(TEST_OBJS)
 	$(say) HOSTCC $<
 	$(Q)mkdir -p $(@D)
-	$(Q)$(HOSTCC) $(HOST_FLAGS) -MMD -MP -o $@ $< $(BUILD)/host/tests/unit/host_support.o $(HOST_LIB) -lcmocka -lZydis
+	$(Q)$(HOSTCC) $(HOST_FLAGS) -MMD -MP -o $@ $< $(TEST_OBJS) $(HOST_LIB) -lcmocka -lZydis
 
-$(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(HOST_LIB) $(BUILD)/host/tests/unit/host_support.o
+$(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(HOST_LIB) $(TEST_OBJS)
 	$(say) HOSTCC $<
 	$(Q)mkdir -p $(@D)
-	$(Q)$(HOSTCC) $(HOST_FLAGS) -fsanitize=fuzzer -MMD -MP -o $@ $< $(BUILD)/host/tests/unit/host_support.o $(HOST_LIB)
+	$(Q)$(HOSTCC) $(HOST_FLAGS) -fsanitize=fuzzer -MMD -MP -o $@ $< $(TEST_OBJS) $(HOST_LIB)
 
--include $(HOST_OBJS:.o=.d) $(UNIT_TESTS:%=%.d) $(FUZZERS:%=%.d)
+-include $(HOST_OBJS:.o=.d) $(TEST_OBJS:.o=.d) $(UNIT_TESTS:%=%.d) $(FUZZERS:%=%.d)
 
 FORMATTED := $(C_SRCS) $(HEADERS) $(sort $(wildcard tests/*/*.[ch] guests/*/*.[ch] tools/*.[ch]))
 

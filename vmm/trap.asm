@@ -4,6 +4,8 @@
 bits 64
 default rel
 
+%include "lib/gprs.inc"
+
 section .text
 
 ; ---- 256 stubs of 16 bytes, so that the address of each follows from its number ----
@@ -32,38 +34,10 @@ trap_stubs:
 ; The CPU aligned the stack before it pushed; 22 words later it is aligned again for the call.
 trap_common:
 	cld
-	push rax
-	push rcx
-	push rdx
-	push rbx
-	push rbp
-	push rsi
-	push rdi
-	push r8
-	push r9
-	push r10
-	push r11
-	push r12
-	push r13
-	push r14
-	push r15
+	PUSH_GPRS
 	mov rdi, rsp
 	call trap_handle
-	pop r15
-	pop r14
-	pop r13
-	pop r12
-	pop r11
-	pop r10
-	pop r9
-	pop r8
-	pop rdi
-	pop rsi
-	pop rbp
-	pop rbx
-	pop rdx
-	pop rcx
-	pop rax
+	POP_GPRS
 	add rsp, 16 ; vector, error code
 	iretq
 

@@ -7,6 +7,8 @@
 bits 64
 default rel
 
+%include "lib/gprs.inc"
+
 %define HOST_RSP_SLOT 15 * 8		; offsetof(struct guest_regs, host_rsp), asserted in vmx.h
 
 section .text
@@ -23,21 +25,7 @@ vmx_enter:
 	mov	[rdi + HOST_RSP_SLOT], rsp
 	test	sil, sil		; POP leaves the flags alone
 	mov	rsp, rdi
-	pop	r15
-	pop	r14
-	pop	r13
-	pop	r12
-	pop	r11
-	pop	r10
-	pop	r9
-	pop	r8
-	pop	rdi
-	pop	rsi
-	pop	rbp
-	pop	rbx
-	pop	rdx
-	pop	rcx
-	pop	rax
+	POP_GPRS
 	jz	.launch
 	vmresume
 	jmp	.failed
@@ -53,21 +41,7 @@ vmx_enter:
 ; The processor comes here on every exit, with RSP = &regs->host_rsp.
 global vmx_exit:function hidden
 vmx_exit:
-	push	rax
-	push	rcx
-	push	rdx
-	push	rbx
-	push	rbp
-	push	rsi
-	push	rdi
-	push	r8
-	push	r9
-	push	r10
-	push	r11
-	push	r12
-	push	r13
-	push	r14
-	push	r15
+	PUSH_GPRS
 	mov	rsp, [rsp + HOST_RSP_SLOT]
 	xor	eax, eax		; VMX_EXITED; and no guest value stays in a register
 	xor	ecx, ecx
