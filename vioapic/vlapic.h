@@ -104,6 +104,12 @@ void vlapic_set_cr8(struct vlapic *v, u8 cr8);
 /* Request @vector. False when the APIC is disabled or the vector illegal (logged in its ESR). */
 bool vlapic_post(struct vlapic *v, u8 vector, bool level);
 
+/* Is nothing requested? One load: for the way into the guest. (False may mean: no longer.) */
+static inline bool vlapic_idle(const struct vlapic *v)
+{
+	return !__atomic_load_n(&v->irr_any, __ATOMIC_ACQUIRE);
+}
+
 /* The vector that the CPU would take now if it could be interrupted, or -1. */
 int vlapic_pending(struct vlapic *v);
 

@@ -141,11 +141,6 @@ void vpic_set_line(struct vpic *pic, unsigned int line, bool level)
 	update(pic);
 }
 
-bool vpic_pending(const struct vpic *pic)
-{
-	return pic->output;
-}
-
 /* @c's input @n goes into service. */
 static void acknowledge(struct vpic_chip *c, unsigned int n)
 {

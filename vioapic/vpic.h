@@ -49,7 +49,10 @@ void vpic_reset(struct vpic *pic);
 void vpic_set_line(struct vpic *pic, unsigned int line, bool level);
 
 /* Is INTR up? */
-bool vpic_pending(const struct vpic *pic);
+static inline bool vpic_pending(const struct vpic *pic)
+{
+	return pic->output;
+}
 
 /* The CPU's interrupt acknowledge: the vector to take, the spurious one if nothing is left. */
 int vpic_ack(struct vpic *pic);

@@ -1,4 +1,5 @@
 #include "vmm/cpuid.h"
+#include "lib/printk.h"
 #include "lib/string.h"
 #include "vmx/caps.h"
 
@@ -163,7 +164,14 @@ static u32 *reg_of(struct cpuid_regs *r, enum cpuid_reg reg)
 
 static struct cpuid_entry *find(const struct cpuid_table *table, u32 leaf, u32 subleaf)
 {
-	for (unsigned int i = 0; i < table->entries; i++) {
+	unsigned int i = 0;
+
+	if (leaf < CPUID_BASIC_LEAVES) {
+		if (!table->basic[leaf])
+			return NULL;
+		i = table->basic[leaf] - 1u;
+	}
+	for (; i < table->entries; i++) {
 		const struct cpuid_entry *e = &table->entry[i];
 
 		if (e->leaf == leaf && (!e->by_subleaf || e->subleaf == subleaf))
@@ -174,12 +182,13 @@ static struct cpuid_entry *find(const struct cpuid_table *table, u32 leaf, u32 s
 
 static struct cpuid_regs *add(struct cpuid_table *table, u32 leaf, u32 subleaf, bool by_subleaf)
 {
-	static struct cpuid_regs scratch; /* the table is sized for all that is added below */
 	struct cpuid_entry *e;
 
 	if (table->entries == CPUID_ENTRIES)
-		return &scratch;
+		panic("more CPUID leaves than CPUID_ENTRIES");
 	e = &table->entry[table->entries++];
+	if (leaf < CPUID_BASIC_LEAVES && !table->basic[leaf])
+		table->basic[leaf] = (u8)table->entries;
 	*e = (struct cpuid_entry){ .leaf = leaf, .subleaf = subleaf, .by_subleaf = by_subleaf };
 	return &e->regs;
 }
@@ -315,7 +324,7 @@ static void add_identity(struct cpuid_table *table, unsigned int id, unsigned in
 	struct cpuid_regs host0 = cpuid(0, 0), host1 = cpuid(1, 0);
 	struct cpuid_regs *r;
 
-	table->max_leaf = 0x16;
+	table->max_leaf = CPUID_BASIC_LEAVES - 1;
 	table->max_extended = 0x80000008;
 	r = add(table, 0, 0, false);
 	*r = host0;

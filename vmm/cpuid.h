@@ -8,7 +8,8 @@
 #include "lib/types.h"
 #include "lib/x86.h"
 
-#define CPUID_ENTRIES 48
+#define CPUID_ENTRIES      48
+#define CPUID_BASIC_LEAVES 0x17
 
 struct cpuid_entry {
 	u32 leaf, subleaf;
@@ -21,8 +22,9 @@ struct cpuid_entry {
 struct cpuid_table {
 	struct cpuid_entry entry[CPUID_ENTRIES];
 	unsigned int entries;
-	u64 xcr0_allowed; /* state components that the guest may enable */
-	u64 cr4_allowed;  /* CR4 bits that go with the features */
+	u8 basic[CPUID_BASIC_LEAVES]; /* 1 + the first entry of each leaf from 0 on; 0: none */
+	u64 xcr0_allowed;             /* state components that the guest may enable */
+	u64 cr4_allowed;              /* CR4 bits that go with the features */
 	u32 max_leaf, max_extended;
 };
 

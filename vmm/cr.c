@@ -203,7 +203,8 @@ enum outcome exit_xsetbv(struct vcpu *vcpu)
 	const struct guest_regs *g = &vcpu->regs;
 	u64 value = make_64((u32)g->rdx, (u32)g->rax);
 
-	if ((u32)g->rcx != 0 || !xcr0_valid(value, vcpu->cpuid.xcr0_allowed)) {
+	/* The manual leaves open whether the exit comes before the check of the privilege level. */
+	if (vcpu_cpl() || (u32)g->rcx != 0 || !xcr0_valid(value, vcpu->cpuid.xcr0_allowed)) {
 		vcpu_inject_gp(vcpu);
 		return OUTCOME_RESUME;
 	}

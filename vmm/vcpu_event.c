@@ -106,10 +106,15 @@ static void update_tpr_threshold(struct vcpu *vcpu)
 
 void vcpu_inject(struct vcpu *vcpu)
 {
-	bool busy = vcpu->event.info & INTR_INFO_VALID;
-	bool pic = pic_pending(vcpu);
-	int vector = vlapic_pending(&vcpu->lapic);
+	bool busy = vcpu->event.info & INTR_INFO_VALID, pic;
+	int vector;
 
+	/* Most entries: nothing to give, and no threshold left from when there was. */
+	if (likely(!busy && vlapic_idle(&vcpu->lapic) && !vcpu->tpr_threshold &&
+		   !vpic_pending(&vcpu->vm->machine.pic)))
+		return;
+	pic = pic_pending(vcpu);
+	vector = vlapic_pending(&vcpu->lapic);
 	if (vcpu->cpu_controls & CPU_TPR_SHADOW)
 		update_tpr_threshold(vcpu);
 	if (busy) {
