@@ -131,7 +131,8 @@ static void reap(struct vm *vm, u64 now)
 		try_start(vm);
 		return;
 	}
-	shift = MIN(vm->crashes++, (unsigned int)BACKOFF_MAX_SHIFT);
+	shift = MIN(vm->crashes, (unsigned int)BACKOFF_MAX_SHIFT);
+	vm->crashes++;
 	vm->restart_at = now + (vmm.tsc_hz << shift);
 	vm->state = VM_WAITING;
 	pr_info("vm %s: starts again in %u s\n", vm->config->name, 1u << shift);

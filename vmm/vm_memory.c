@@ -118,7 +118,8 @@ int vm_memory_init(struct vm *vm)
 void vm_memory_free(struct vm *vm)
 {
 	/* The EPT goes first: nothing may map what is free. No CPU runs the VM any more. */
-	vmx_invept(&vmm.caps, vm->eptp);
+	if (vm->ept.root)
+		vmx_invept(&vmm.caps, vm->eptp);
 	mem_free_owner(VM_OWNER_RAM(vm->id));
 	mem_free_owner(VM_OWNER_OVERHEAD(vm->id));
 	vm->mem = (struct guest_mem){ 0 };
