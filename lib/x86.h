@@ -8,6 +8,23 @@ struct cpuid_regs {
 	u32 eax, ebx, ecx, edx;
 };
 
+#if __STDC_HOSTED__
+
+/* Host tests bring a processor of their own: tests/unit/fake_x86.h. */
+struct cpuid_regs cpuid(u32 leaf, u32 subleaf);
+u64 rdtsc(void);
+u64 rdmsr(u32 msr);
+void wrmsr(u32 msr, u64 value);
+void xsetbv(u32 xcr, u64 value);
+void irq_window(void);
+void raise_nmi(void);
+void raise_machine_check(void);
+#	define X86_READ_WRITE(reg)   \
+		u64 read_##reg(void); \
+		void write_##reg(u64 v);
+
+#else
+
 static inline struct cpuid_regs cpuid(u32 leaf, u32 subleaf)
 {
 	struct cpuid_regs r;
@@ -42,20 +59,64 @@ static inline void wrmsr(u32 msr, u64 value)
 			 : "memory");
 }
 
-static inline u64 xgetbv(u32 xcr)
-{
-	u32 lo, hi;
-
-	__asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(xcr));
-	return make_64(hi, lo);
-}
-
 static inline void xsetbv(u32 xcr, u64 value)
 {
 	__asm__ volatile("xsetbv"
 			 :
 			 : "c"(xcr), "a"(lower_32(value)), "d"(upper_32(value))
 			 : "memory");
+}
+
+/* Take what is pending in the local APIC through the IDT; interrupts are off before and after. */
+static inline void irq_window(void)
+{
+	__asm__ volatile("sti; nop; cli" : : : "memory");
+}
+
+static inline void raise_nmi(void)
+{
+	__asm__ volatile("int $2" : : : "memory");
+}
+
+static inline void raise_machine_check(void)
+{
+	__asm__ volatile("int $18" : : : "memory");
+}
+
+#	define X86_READ_WRITE(reg)                                                    \
+		static inline u64 read_##reg(void)                                     \
+		{                                                                      \
+			u64 v;                                                         \
+                                                                                       \
+			__asm__ volatile("mov %%" #reg ", %0" : "=r"(v) : : "memory"); \
+			return v;                                                      \
+		}                                                                      \
+                                                                                       \
+		static inline void write_##reg(u64 v)                                  \
+		{                                                                      \
+			__asm__ volatile("mov %0, %%" #reg : : "r"(v) : "memory");     \
+		}
+
+#endif
+
+X86_READ_WRITE(cr0)
+X86_READ_WRITE(cr2)
+X86_READ_WRITE(cr3)
+X86_READ_WRITE(cr4)
+X86_READ_WRITE(dr0)
+X86_READ_WRITE(dr1)
+X86_READ_WRITE(dr2)
+X86_READ_WRITE(dr3)
+X86_READ_WRITE(dr6)
+X86_READ_WRITE(dr7)
+#undef X86_READ_WRITE
+
+static inline u64 xgetbv(u32 xcr)
+{
+	u32 lo, hi;
+
+	__asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(xcr));
+	return make_64(hi, lo);
 }
 
 #define X86_IN_OUT(suffix, type)                                                             \
@@ -76,32 +137,6 @@ X86_IN_OUT(b, u8)
 X86_IN_OUT(w, u16)
 X86_IN_OUT(l, u32)
 #undef X86_IN_OUT
-
-#define X86_READ_WRITE(reg)                                                    \
-	static inline u64 read_##reg(void)                                     \
-	{                                                                      \
-		u64 v;                                                         \
-                                                                               \
-		__asm__ volatile("mov %%" #reg ", %0" : "=r"(v) : : "memory"); \
-		return v;                                                      \
-	}                                                                      \
-                                                                               \
-	static inline void write_##reg(u64 v)                                  \
-	{                                                                      \
-		__asm__ volatile("mov %0, %%" #reg : : "r"(v) : "memory");     \
-	}
-
-X86_READ_WRITE(cr0)
-X86_READ_WRITE(cr2)
-X86_READ_WRITE(cr3)
-X86_READ_WRITE(cr4)
-X86_READ_WRITE(dr0)
-X86_READ_WRITE(dr1)
-X86_READ_WRITE(dr2)
-X86_READ_WRITE(dr3)
-X86_READ_WRITE(dr6)
-X86_READ_WRITE(dr7)
-#undef X86_READ_WRITE
 
 static inline void cpu_pause(void)
 {

@@ -1,0 +1,26 @@
+/*
+ * A VMCS for host tests: fields of the manual's widths, some of them read-only for VMWRITE. And the
+ * instructions around it, which do nothing but count.
+ */
+#ifndef TESTS_UNIT_FAKE_VMCS_H
+#define TESTS_UNIT_FAKE_VMCS_H
+
+#include "vmx/vmcs.h"
+#include "vmx/vmx.h"
+
+/* All fields 0, nothing counted. */
+void fake_vmcs_reset(void);
+
+/* As the processor does: any field, and not counted as a VMWRITE. */
+void fake_vmcs_set(enum vmcs_field field, u64 value);
+u64 fake_vmcs_get(enum vmcs_field field);
+
+/* VMWRITEs of @field, and of all fields, since the last reset or fake_vmcs_forget_writes. */
+unsigned int fake_vmcs_writes(enum vmcs_field field);
+unsigned int fake_vmcs_all_writes(void);
+void fake_vmcs_forget_writes(void);
+
+/* INVVPIDs since the last reset. */
+extern unsigned int fake_invvpids;
+
+#endif

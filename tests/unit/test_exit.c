@@ -1,0 +1,414 @@
+/* Claim: every exit has a named handler or a named refusal, and each does what the manual says. */
+#include "tests/unit/vcpu_rig.h"
+
+/* Exits of instructions that a guest must find unknown. */
+static const u8 undefined[] = {
+	EXIT_GETSEC,  EXIT_RSM,      EXIT_VMCLEAR,   EXIT_VMLAUNCH, EXIT_VMPTRLD,  EXIT_VMPTRST,
+	EXIT_VMREAD,  EXIT_VMRESUME, EXIT_VMWRITE,   EXIT_VMXOFF,   EXIT_VMXON,    EXIT_MWAIT,
+	EXIT_MONITOR, EXIT_INVEPT,   EXIT_INVVPID,   EXIT_VMFUNC,   EXIT_ENCLS,    EXIT_PCONFIG,
+	EXIT_UMWAIT,  EXIT_TPAUSE,   EXIT_LOADIWKEY, EXIT_ENCLV,    EXIT_SEAMCALL, EXIT_TDCALL,
+};
+
+/* Exits that the controls rule out, or the manual reserves. */
+static const u8 unexpected[] = {
+	EXIT_INIT,
+	EXIT_SIPI,
+	EXIT_IO_SMI,
+	EXIT_OTHER_SMI,
+	EXIT_NMI_WINDOW,
+	EXIT_INVLPG,
+	EXIT_RDTSC,
+	EXIT_MOV_DR,
+	EXIT_RESERVED_35,
+	EXIT_MONITOR_TRAP_FLAG,
+	EXIT_RESERVED_38,
+	EXIT_RESERVED_42,
+	EXIT_APIC_ACCESS,
+	EXIT_VIRTUALIZED_EOI,
+	EXIT_GDTR_IDTR_ACCESS,
+	EXIT_LDTR_TR_ACCESS,
+	EXIT_RDTSCP,
+	EXIT_APIC_WRITE,
+	EXIT_RDRAND,
+	EXIT_INVPCID,
+	EXIT_RDSEED,
+	EXIT_PML_FULL,
+	EXIT_XSAVES,
+	EXIT_XRSTORS,
+	EXIT_SPP,
+	EXIT_RESERVED_71,
+	EXIT_ENQCMD_PASID,
+	EXIT_ENQCMDS_PASID,
+	EXIT_BUS_LOCK,
+	EXIT_INSTRUCTION_TIMEOUT,
+	EXIT_RDMSRLIST,
+	EXIT_WRMSRLIST,
+};
+
+/* Claim: the table has no hole, and every reason has a name of its own. */
+static void table_is_total(void **state)
+{
+	(void)state;
+	assert_int_equal(VMX_EXIT_REASON_COUNT, 80);
+	for (unsigned int i = 0; i < VMX_EXIT_REASON_COUNT; i++) {
+		assert_non_null(exit_table[i].handle);
+		assert_non_null(vmx_exit_reason_name(i));
+		for (unsigned int j = 0; j < i; j++)
+			assert_string_not_equal(vmx_exit_reason_name(i), vmx_exit_reason_name(j));
+	}
+	assert_string_equal(vmx_exit_reason_name(VMX_EXIT_REASON_COUNT), "unknown");
+	assert_string_equal(vmx_exit_reason_name(~0u), "unknown");
+}
+
+/* Claim: a reason beyond the table, whatever its other bits, stops the VM and says its number. */
+static void beyond_the_table(void **state)
+{
+	static const u32 high[] = { 0, BIT(27), BIT(28), BIT(29), BIT(31), 0xffff0000 };
+
+	(void)state;
+	for (unsigned int reason = VMX_EXIT_REASON_COUNT; reason <= 0xffff; reason++) {
+		char text[40];
+
+		rig_vm->state = VM_RUNNING;
+		snprintf(text, sizeof(text), "unexpected exit %u (unknown)", reason);
+		assert_false(rig_exit(reason | high[reason % ARRAY_SIZE(high)], 0));
+		assert_stopped(text);
+	}
+	for (unsigned int i = 0; i < VMX_EXIT_REASON_COUNT; i++)
+		assert_int_equal(rig_vcpu.exits[i], 0);
+}
+
+/* Claim: no forged reason 0-79 with random fields reaches further than its VM. */
+static void forged_reasons(void **state)
+{
+	for (unsigned int i = 0; i < 4000; i++) {
+		unsigned int reason = (unsigned int)(i % VMX_EXIT_REASON_COUNT);
+
+		if (i % VMX_EXIT_REASON_COUNT == 0)
+			rig_start(state);
+		rig_vm->state = VM_RUNNING;
+		rig_vcpu.event.info = 0;
+		for (u64 *reg = &rig_vcpu.regs.r15; reg <= &rig_vcpu.regs.rax; reg++)
+			*reg = rig_random();
+		fake_vmcs_set(GUEST_PHYSICAL_ADDRESS, rig_random() >> (rig_random() & 63));
+		fake_vmcs_set(IDT_VECTORING_INFO, rig_random());
+		fake_vmcs_set(VM_EXIT_INTERRUPTION_INFO, rig_random());
+		fake_vmcs_set(VM_EXIT_INSTRUCTION_INFO, rig_random());
+		fake_vmcs_set(GUEST_LINEAR_ADDRESS, rig_random());
+		/* The size of an I/O access is 1, 2 or 4: the processor's word. */
+		u64 q = reason == EXIT_IO_INSTRUCTION ? (rig_random() & ~7ULL) | (rig_random() & 1)
+						      : rig_random();
+
+		assert_int_equal(rig_exit(reason, q), rig_vm->state == VM_RUNNING);
+		assert_int_equal(rig_vcpu.exits[reason], 1);
+	}
+}
+
+/* Claim: a failed entry is never handled as the exit whose number it carries; it is named. */
+static void failed_entry(void **state)
+{
+	for (unsigned int reason = 0; reason < VMX_EXIT_REASON_COUNT; reason++) {
+		rig_start(state);
+		rig_vcpu.regs.rax = 0x1234;
+		assert_false(rig_exit(reason | EXIT_REASON_ENTRY_FAILURE, 0));
+		assert_stopped(vmx_exit_reason_name(reason));
+		assert_int_equal(rig_vcpu.regs.rax, 0x1234);
+		assert_false(rig_advanced());
+	}
+	rig_start(state);
+	fake_vmcs_set(GUEST_RFLAGS, 0);
+	assert_false(rig_exit(EXIT_ENTRY_GUEST_STATE | EXIT_REASON_ENTRY_FAILURE, 0));
+	assert_stopped("entry failure: guest state: RFLAGS");
+}
+
+/* Claim: instructions that a guest must not know are #UD, at the instruction. */
+static void undefined_instructions(void **state)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(undefined); i++) {
+		rig_start(state);
+		assert_true(rig_exit(undefined[i], 0));
+		assert_exception(VECTOR_UD, false, 0);
+	}
+	rig_start(state);
+	assert_true(rig_exit(EXIT_RDPMC, 0));
+	assert_gp();
+}
+
+/* Claim: an exit that cannot happen ends the VM, and is named. */
+static void unexpected_exits(void **state)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(unexpected); i++) {
+		rig_start(state);
+		assert_false(rig_exit(unexpected[i], 0));
+		assert_stopped(vmx_exit_reason_name(unexpected[i]));
+		assert_stopped("unexpected exit");
+	}
+	rig_start(state);
+	assert_false(rig_exit(EXIT_TRIPLE_FAULT, 0));
+	assert_stopped("triple fault");
+	rig_start(state);
+	assert_false(rig_exit(EXIT_TASK_SWITCH, 0));
+	assert_stopped("task switch");
+	rig_start(state);
+	assert_false(rig_exit(EXIT_EPT_MISCONFIGURATION, 0));
+	assert_stopped("EPT misconfiguration");
+}
+
+/* Claim: the simple ones either do their instruction and nothing else, or leave it to be done. */
+static void simple_exits(void **state)
+{
+	static const u8 advance[] = { EXIT_INVD, EXIT_WBINVD, EXIT_PAUSE };
+	static const u8 resume[] = { EXIT_TPR_BELOW_THRESHOLD, EXIT_PREEMPTION_TIMER,
+				     EXIT_EXTERNAL_INTERRUPT };
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(advance); i++) {
+		rig_start(state);
+		assert_true(rig_exit(advance[i], 0));
+		assert_true(rig_advanced());
+		assert_no_exception();
+	}
+	for (unsigned int i = 0; i < ARRAY_SIZE(resume); i++) {
+		rig_start(state);
+		assert_true(rig_exit(resume[i], 0));
+		assert_false(rig_advanced());
+		assert_no_exception();
+		assert_int_equal(fake_x86.irq_windows, resume[i] == EXIT_EXTERNAL_INTERRUPT);
+	}
+}
+
+/* Claim: each exit is counted once, under its reason. */
+static void counted(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < 5; i++)
+		rig_exit(EXIT_INVD, 0);
+	for (unsigned int i = 0; i < VMX_EXIT_REASON_COUNT; i++)
+		assert_int_equal(rig_vcpu.exits[i], i == EXIT_INVD ? 5 : 0);
+}
+
+static const struct {
+	u32 type;
+	bool error, length;
+} event_types[] = {
+	{ INTR_TYPE_EXTERNAL | 0x41, false, false },
+	{ INTR_TYPE_NMI | 2, false, false },
+	{ INTR_TYPE_HW_EXCEPTION | VECTOR_UD, false, false },
+	{ INTR_TYPE_HW_EXCEPTION | VECTOR_GP, true, false },
+	{ INTR_TYPE_SW_INTERRUPT | 0x80, false, true },
+	{ INTR_TYPE_PRIV_SW_EXCEPTION | VECTOR_DB, false, true },
+	{ INTR_TYPE_SW_EXCEPTION | VECTOR_BP, false, true },
+};
+
+/* Claim: the event that an exit interrupted comes again at the next entry, whole, and only once. */
+static void interrupted_event(void **state)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(event_types); i++) {
+		u32 info = INTR_INFO_VALID | event_types[i].type |
+			   (event_types[i].error ? INTR_INFO_ERROR_CODE : 0);
+
+		rig_start(state);
+		fake_vmcs_set(GUEST_INTERRUPTIBILITY_STATE, BLOCKING_BY_NMI);
+		fake_vmcs_set(IDT_VECTORING_INFO, info | INTR_INFO_NMI_UNBLOCKING_IRET);
+		fake_vmcs_set(IDT_VECTORING_ERROR_CODE, 0x77);
+		/* A #MC in the delivery is the host's own affair. */
+		fake_vmcs_set(VM_EXIT_INTERRUPTION_INFO,
+			      INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION | VECTOR_MC);
+		assert_true(rig_exit(EXIT_EXCEPTION_OR_NMI, 0));
+		assert_int_equal(fake_x86.machine_checks, 1);
+
+		fake_vmcs_forget_writes();
+		vcpu_inject(&rig_vcpu);
+		assert_int_equal(fake_vmcs_get(VM_ENTRY_INTERRUPTION_INFO), info);
+		assert_int_equal(fake_vmcs_writes(VM_ENTRY_INTERRUPTION_INFO), 1);
+		if (event_types[i].error)
+			assert_int_equal(fake_vmcs_get(VM_ENTRY_EXCEPTION_ERROR_CODE), 0x77);
+		if (event_types[i].length)
+			assert_int_equal(fake_vmcs_get(VM_ENTRY_INSTRUCTION_LENGTH), RIG_LENGTH);
+		/* An NMI that is injected again must find NMIs unblocked. */
+		assert_int_equal(fake_vmcs_get(GUEST_INTERRUPTIBILITY_STATE),
+				 (info & INTR_INFO_TYPE) == INTR_TYPE_NMI ? 0 : BLOCKING_BY_NMI);
+
+		fake_vmcs_set(VM_ENTRY_INTERRUPTION_INFO, 0); /* as the entry does */
+		fake_vmcs_set(IDT_VECTORING_INFO, 0);
+		assert_true(rig_exit(EXIT_PREEMPTION_TIMER, 0));
+		vcpu_inject(&rig_vcpu);
+		assert_int_equal(fake_vmcs_get(VM_ENTRY_INTERRUPTION_INFO), 0);
+	}
+}
+
+/* Claim: an exit that cannot strike in a delivery does not look at the vectoring field. */
+static void stale_vectoring(void **state)
+{
+	(void)state;
+	fake_vmcs_set(IDT_VECTORING_INFO, INTR_INFO_VALID | INTR_TYPE_EXTERNAL | 0x41);
+	assert_true(rig_exit(EXIT_CPUID, 0));
+	assert_no_exception();
+}
+
+/* Claim: an NMI and a machine check go to the host; #DB and #AC to the guest. */
+static void exceptions(void **state)
+{
+	u32 hw = INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION;
+
+	fake_vmcs_set(VM_EXIT_INTERRUPTION_INFO, INTR_INFO_VALID | INTR_TYPE_NMI | 2);
+	assert_true(rig_exit(EXIT_EXCEPTION_OR_NMI, 0));
+	assert_int_equal(fake_x86.nmis, 1);
+	assert_no_exception();
+
+	fake_vmcs_set(VM_EXIT_INTERRUPTION_INFO, hw | VECTOR_AC | INTR_INFO_ERROR_CODE);
+	assert_true(rig_exit(EXIT_EXCEPTION_OR_NMI, 0));
+	assert_exception(VECTOR_AC, true, 0);
+
+	rig_start(state);
+	fake_x86.dr6 = 0xffff0ff1;
+	fake_vmcs_set(GUEST_DR7, 0x2400);
+	fake_vmcs_set(VM_EXIT_INTERRUPTION_INFO, hw | VECTOR_DB);
+	assert_true(rig_exit(EXIT_EXCEPTION_OR_NMI, BIT(13) | BIT(2)));
+	assert_exception(VECTOR_DB, false, 0);
+	assert_int_equal(fake_x86.dr6, 0xffff2ff4);
+	assert_int_equal(fake_vmcs_get(GUEST_DR7), 0x400);
+
+	rig_start(state);
+	fake_vmcs_set(VM_EXIT_INTERRUPTION_INFO, hw | VECTOR_PF);
+	assert_false(rig_exit(EXIT_EXCEPTION_OR_NMI, 0));
+	assert_stopped("unexpected exit 0");
+}
+
+/* Claim: INT1 goes back as what it was, with its length. */
+static void icebp(void **state)
+{
+	u32 info = INTR_INFO_VALID | INTR_TYPE_PRIV_SW_EXCEPTION | VECTOR_DB;
+
+	(void)state;
+	fake_vmcs_set(VM_EXIT_INTERRUPTION_INFO, info);
+	assert_true(rig_exit(EXIT_EXCEPTION_OR_NMI, 0));
+	vcpu_inject(&rig_vcpu);
+	assert_int_equal(fake_vmcs_get(VM_ENTRY_INTERRUPTION_INFO), info);
+	assert_int_equal(fake_vmcs_get(VM_ENTRY_INSTRUCTION_LENGTH), RIG_LENGTH);
+}
+
+static struct cpuid_regs some_cpuid(u32 leaf, u32 subleaf)
+{
+	return (struct cpuid_regs){ leaf + 1, subleaf + 2, 3, 4 };
+}
+
+/* Claim: CPUID writes four registers, upper halves cleared, and no other. */
+static void cpuid_exit(void **state)
+{
+	struct guest_regs *g = &rig_vcpu.regs, before;
+	struct cpuid_regs want;
+
+	(void)state;
+	fake_x86.cpuid = some_cpuid;
+	for (unsigned int i = 0; i < 15; i++)
+		(&g->r15)[i] = ~0ULL - i;
+	g->rax = 0xdead00000002ULL;
+	before = *g;
+	want = cpuid_answer(&rig_vcpu.cpuid, 2, (u32)g->rcx, 0);
+	assert_true(rig_exit(EXIT_CPUID, 0));
+	assert_true(rig_advanced());
+	assert_int_equal(g->rax, want.eax);
+	assert_int_equal(g->rbx, want.ebx);
+	assert_int_equal(g->rcx, want.ecx);
+	assert_int_equal(g->rdx, want.edx);
+	before.rax = g->rax, before.rbx = g->rbx, before.rcx = g->rcx, before.rdx = g->rdx;
+	assert_memory_equal(&before, g, sizeof(before));
+}
+
+/* Claim: leaf 1 shows OSXSAVE as the guest's own CR4 has it. */
+static void cpuid_osxsave(void **state)
+{
+	(void)state;
+	rig_vcpu.regs.rax = 1;
+	rig_exit(EXIT_CPUID, 0);
+	assert_false(rig_vcpu.regs.rcx & BIT(27));
+	fake_vmcs_set(GUEST_CR4, fake_vmcs_get(GUEST_CR4) | CR4_OSXSAVE);
+	rig_vcpu.regs.rax = 1;
+	rig_exit(EXIT_CPUID, 0);
+	assert_true(rig_vcpu.regs.rcx & BIT(27));
+}
+
+/* Claim: VMCALL is refused by KVM's numbers, and otherwise in ring 3. */
+static void vmcall(void **state)
+{
+	rig_exit(EXIT_VMCALL, 0);
+	assert_true(rig_advanced());
+	assert_int_equal(rig_vcpu.regs.rax, (u64)-1000LL);
+
+	rig_start(state);
+	fake_vmcs_set(GUEST_SS_ACCESS_RIGHTS, fake_vmcs_get(GUEST_SS_ACCESS_RIGHTS) | AR_DPL(3));
+	rig_exit(EXIT_VMCALL, 0);
+	assert_true(rig_advanced());
+	assert_int_equal(rig_vcpu.regs.rax, (u64)-1LL);
+}
+
+/* Claim: HLT halts behind itself; with interrupts off no interrupt ends it, but an event does. */
+static void hlt(void **state)
+{
+	fake_vmcs_set(GUEST_RFLAGS, RFLAGS_FIXED | RFLAGS_IF);
+	assert_true(rig_exit(EXIT_HLT, 0));
+	assert_true(rig_advanced());
+	assert_true(rig_vcpu.halted);
+	assert_false(vcpu_has_work(&rig_vcpu));
+	vlapic_post(&rig_vcpu.lapic, 0x55, false);
+	assert_true(vcpu_has_work(&rig_vcpu));
+
+	rig_start(state);
+	assert_true(rig_exit(EXIT_HLT, 0));
+	vlapic_post(&rig_vcpu.lapic, 0x55, false);
+	assert_false(vcpu_has_work(&rig_vcpu));
+	vcpu_inject_ud(&rig_vcpu);
+	assert_true(vcpu_has_work(&rig_vcpu));
+}
+
+/* Claim: an instruction that is done ends the blocking by STI and MOV SS, and traps with TF. */
+static void end_of_instruction(void **state)
+{
+	static const u64 blocking[] = { BLOCKING_BY_STI, BLOCKING_BY_MOV_SS };
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(blocking); i++) {
+		rig_start(state);
+		fake_vmcs_set(GUEST_INTERRUPTIBILITY_STATE, blocking[i] | BLOCKING_BY_NMI);
+		rig_exit(EXIT_INVD, 0);
+		assert_int_equal(fake_vmcs_get(GUEST_INTERRUPTIBILITY_STATE), BLOCKING_BY_NMI);
+		assert_int_equal(fake_vmcs_get(GUEST_PENDING_DEBUG_EXCEPTIONS), 0);
+		/* One that faults does not. */
+		fake_vmcs_set(GUEST_INTERRUPTIBILITY_STATE, blocking[i]);
+		fake_vmcs_set(GUEST_RIP, RIG_RIP);
+		rig_exit(EXIT_VMXON, 0);
+		assert_int_equal(fake_vmcs_get(GUEST_INTERRUPTIBILITY_STATE), blocking[i]);
+	}
+	for (unsigned int btf = 0; btf < 2; btf++) {
+		rig_start(state);
+		fake_vmcs_set(GUEST_RFLAGS, RFLAGS_FIXED | RFLAGS_TF);
+		fake_vmcs_set(GUEST_IA32_DEBUGCTL, btf ? DEBUGCTL_BTF : 0);
+		rig_exit(EXIT_INVD, 0);
+		assert_int_equal(fake_vmcs_get(GUEST_PENDING_DEBUG_EXCEPTIONS),
+				 btf ? 0 : PENDING_DEBUG_BS);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(table_is_total),
+		cmocka_unit_test_setup(beyond_the_table, rig_start),
+		cmocka_unit_test_setup(forged_reasons, rig_start),
+		cmocka_unit_test_setup(failed_entry, rig_start),
+		cmocka_unit_test_setup(undefined_instructions, rig_start),
+		cmocka_unit_test_setup(unexpected_exits, rig_start),
+		cmocka_unit_test_setup(simple_exits, rig_start),
+		cmocka_unit_test_setup(counted, rig_start),
+		cmocka_unit_test_setup(interrupted_event, rig_start),
+		cmocka_unit_test_setup(stale_vectoring, rig_start),
+		cmocka_unit_test_setup(exceptions, rig_start),
+		cmocka_unit_test_setup(icebp, rig_start),
+		cmocka_unit_test_setup(cpuid_exit, rig_start),
+		cmocka_unit_test_setup(cpuid_osxsave, rig_start),
+		cmocka_unit_test_setup(vmcall, rig_start),
+		cmocka_unit_test_setup(hlt, rig_start),
+		cmocka_unit_test_setup(end_of_instruction, rig_start),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
