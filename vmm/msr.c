@@ -24,14 +24,49 @@ static bool write_ignored(struct vcpu *vcpu, u32 msr, u64 value)
 	return true;
 }
 
+/*
+ * The deadline is in the guest's TSC, the VM's alarms are in guest time: they differ by what the
+ * guest has written to its TSC. Both wrap, and a deadline of 0 means none.
+ */
+static bool read_tsc_deadline(struct vcpu *vcpu, u32 msr, u64 *value)
+{
+	u64 deadline = vlapic_tsc_deadline(&vcpu->lapic);
+
+	(void)msr;
+	*value = deadline ? deadline + vcpu->tsc_adjust : 0;
+	return true;
+}
+
+static bool write_tsc_deadline(struct vcpu *vcpu, u32 msr, u64 value)
+{
+	u64 now = vm_now(vcpu->vm), tsc = now + vcpu->tsc_adjust, deadline = 0;
+
+	(void)msr;
+	if (value > tsc)
+		deadline = value - tsc < VDEV_NEVER - now ? now + (value - tsc) : VDEV_NEVER - 1;
+	else if (value)
+		deadline = MAX(now, 1ULL); /* it has passed */
+	vlapic_set_tsc_deadline(&vcpu->lapic, deadline);
+	return true;
+}
+
+/* An armed deadline stays what the guest has written: its alarm moves. */
+static void move_tsc(struct vcpu *vcpu, u64 delta)
+{
+	u64 deadline;
+
+	(void)read_tsc_deadline(vcpu, IA32_TSC_DEADLINE, &deadline);
+	vcpu->tsc_adjust += delta;
+	vmcs_write(TSC_OFFSET, vmcs_read(TSC_OFFSET) + delta);
+	if (deadline)
+		(void)write_tsc_deadline(vcpu, IA32_TSC_DEADLINE, deadline);
+}
+
 /* RDMSR passes through (with the TSC offset); a write moves the offset, and TSC_ADJUST with it. */
 static bool write_tsc(struct vcpu *vcpu, u32 msr, u64 value)
 {
-	u64 delta = value - (rdtsc() + vmcs_read(TSC_OFFSET));
-
 	(void)msr;
-	vcpu->tsc_adjust += delta;
-	vmcs_write(TSC_OFFSET, vmcs_read(TSC_OFFSET) + delta);
+	move_tsc(vcpu, value - (rdtsc() + vmcs_read(TSC_OFFSET)));
 	return true;
 }
 
@@ -45,8 +80,7 @@ static bool read_tsc_adjust(struct vcpu *vcpu, u32 msr, u64 *value)
 static bool write_tsc_adjust(struct vcpu *vcpu, u32 msr, u64 value)
 {
 	(void)msr;
-	vmcs_write(TSC_OFFSET, vmcs_read(TSC_OFFSET) + value - vcpu->tsc_adjust);
-	vcpu->tsc_adjust = value;
+	move_tsc(vcpu, value - vcpu->tsc_adjust);
 	return true;
 }
 
@@ -74,29 +108,6 @@ static bool read_x2apic(struct vcpu *vcpu, u32 msr, u64 *value)
 static bool write_x2apic(struct vcpu *vcpu, u32 msr, u64 value)
 {
 	return vlapic_msr_write(&vcpu->lapic, msr, value);
-}
-
-/*
- * The deadline is in the guest's TSC, the VM's alarms are in guest time: they differ by what the
- * guest has written to its TSC.
- */
-static bool read_tsc_deadline(struct vcpu *vcpu, u32 msr, u64 *value)
-{
-	u64 deadline = vlapic_tsc_deadline(&vcpu->lapic);
-
-	(void)msr;
-	*value = deadline ? deadline + vcpu->tsc_adjust : 0;
-	return true;
-}
-
-static bool write_tsc_deadline(struct vcpu *vcpu, u32 msr, u64 value)
-{
-	u64 deadline = value ? value - vcpu->tsc_adjust : 0;
-
-	(void)msr;
-	/* 0 disarms; a deadline that the adjustment makes 0 is long past. */
-	vlapic_set_tsc_deadline(&vcpu->lapic, value && !deadline ? 1 : deadline);
-	return true;
 }
 
 static bool read_feature_control(struct vcpu *vcpu, u32 msr, u64 *value)
