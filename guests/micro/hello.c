@@ -14,8 +14,9 @@ static void check_memory(u64 mib)
 		 *end = at + multiboot->mmap_length;
 	u64 ram = 0, top = 0;
 
-	report(multiboot->mem_lower == 639, "mem_lower is 639 KiB, not %u", multiboot->mem_lower);
-	report(multiboot->mem_upper == (mib - 1) * 1024, "mem_upper is %lu KiB, not %u",
+	report(multiboot->mem_lower == 639, "mem_lower: 639 KiB expected, %u there",
+	       multiboot->mem_lower);
+	report(multiboot->mem_upper == (mib - 1) * 1024, "mem_upper: %lu KiB expected, %u there",
 	       (mib - 1) * 1024, multiboot->mem_upper);
 	for (const struct mmap *m; at < end; at += m->size + 4) {
 		m = (const struct mmap *)(const void *)at;
@@ -25,8 +26,8 @@ static void check_memory(u64 mib)
 		top = MAX(top, m->base + m->length);
 	}
 	report(at == end, "the memory map's entries fill its length");
-	report(top == MIB(mib), "RAM ends at %lu MiB, not at %lx", mib, top);
-	report(ram == 0x9fc00 + MIB(mib - 1), "the map has 639K + %lu MiB of RAM, not %lx", mib - 1,
+	report(top == MIB(mib), "RAM ends at %lu MiB: %lx", mib, top);
+	report(ram == 0x9fc00 + MIB(mib - 1), "the map has 639K + %lu MiB of RAM: %lx", mib - 1,
 	       ram);
 }
 
@@ -56,7 +57,7 @@ static void check_module(void)
 	report((multiboot->flags & BIT(3)) && multiboot->mods_count == 1, "one module");
 	if (multiboot->mods_count != 1)
 		return;
-	report(m[1] - m[0] == sizeof(content) - 1, "the module has %lu bytes, not %u",
+	report(m[1] - m[0] == sizeof(content) - 1, "the module has %lu bytes: %u",
 	       sizeof(content) - 1, m[1] - m[0]);
 	report(!(m[0] & 0xfff), "the module is page-aligned");
 	report(!memcmp((const void *)(uintptr_t)m[0], content, sizeof(content) - 1),

@@ -4,8 +4,8 @@
 MICRO      := $(BUILD)/micro
 MICRO_ELFS := $(patsubst guests/micro/%.c,$(MICRO)/%.elf,$(sort $(wildcard guests/micro/*.c)))
 MICRO_LIB  := $(patsubst %,$(MICRO)/obj/%.o,$(sort $(wildcard guests/micro/lib/*.c guests/micro/lib/*.asm)) lib/string.c lib/print.c)
-MICRO_FLAGS := -std=c11 -O2 -g -ffreestanding -fno-pie -mcmodel=small -fno-stack-protector -fno-strict-aliasing \
-               -fno-asynchronous-unwind-tables -mno-red-zone -mgeneral-regs-only $(WARNINGS) -I. -Iguests/micro/lib
+MICRO_FLAGS := -std=c11 -O2 -g -ffreestanding -fno-pie -mcmodel=small -fno-stack-protector -fno-strict-aliasing -fno-delete-null-pointer-checks \
+               -fno-asynchronous-unwind-tables -mno-red-zone -mgeneral-regs-only $(WARNINGS) -Wno-missing-field-initializers -I. -Iguests/micro/lib
 
 .PHONY: micro
 micro: $(MICRO_ELFS)

@@ -62,7 +62,7 @@ struct trapped {
 };
 
 extern volatile struct trapped trapped;
-extern volatile u64 trap_recover;
+extern volatile u64 trap_recover, trap_recover_rsp;
 
 /*
  * Execute an instruction that may fault; the value is the exception's vector or NONE. After the
@@ -71,7 +71,8 @@ extern volatile u64 trap_recover;
 #define TRY(text, ...)                                                                      \
 	({                                                                                  \
 		trapped.vector = NONE;                                                      \
-		__asm__ volatile("movq $771f, trap_recover\n\t" text                        \
+		__asm__ volatile("movq $771f, trap_recover\n\tmovq %%rsp, trap_recover_rsp\n\t" \
+				 text                                                       \
 				 "\n771:\n\tmovq $0, trap_recover" __VA_ARGS__);            \
 		trapped.vector;                                                             \
 	})
@@ -89,6 +90,18 @@ extern u8 gdt[];
 extern struct descriptor_pointer gdt_pointer;
 extern u8 idt[4096];
 extern u64 trap_entries[256];
+
+/*
+ * Machine code of a few bytes, from a buffer: with these registers, in ring 0 or 3, until it
+ * returns (RET is appended; INT in ring 3) or traps. Registers are kept up to date unless it traps.
+ */
+struct code_regs {
+	u64 rax, rbx, rcx, rdx, rsi, rdi;
+};
+
+extern u8 code_buffer[64];
+int run_code(const void *bytes, size_t len, struct code_regs *regs);
+int run_code_user(const void *bytes, size_t len, struct code_regs *regs);
 
 /* --- ring 3 --- */
 

@@ -4,7 +4,9 @@
 
 const struct multiboot_info *multiboot;
 volatile struct trapped trapped;
-volatile u64 trap_recover;
+volatile u64 trap_recover, trap_recover_rsp;
+u8 code_buffer[64] __attribute__((aligned(64)));
+static struct code_regs user_regs;
 bool (*trap_hook)(struct frame *f);
 u8 idt[4096] __attribute__((aligned(4096)));
 volatile u32 irq_count[256], irq_total;
@@ -91,10 +93,13 @@ void trap(struct frame *f)
 	trapped.rflags = f->rflags;
 	trapped.rsp = f->rsp;
 	trapped.user = user;
-	if (user)
+	if (user) {
+		user_regs = (struct code_regs){ f->rax, f->rbx, f->rcx, f->rdx, f->rsi, f->rdi };
 		user_leave();
+	}
 	if (trap_recover) {
 		f->rip = trap_recover;
+		f->rsp = trap_recover_rsp;
 		f->rflags &= ~0x100ULL;
 		trap_recover = 0;
 		return;
@@ -108,6 +113,40 @@ int run_user(const void *code, u64 rflags)
 	static u8 stack[4096] __attribute__((aligned(16)));
 
 	user_enter((u64)(uintptr_t)code, (u64)(uintptr_t)(stack + sizeof(stack)), rflags | 2);
+	return trapped.vector;
+}
+
+static void place_code(const void *bytes, size_t len, const void *end, size_t end_len)
+{
+	memset(code_buffer, 0xcc, sizeof(code_buffer));
+	memcpy(code_buffer, bytes, len);
+	memcpy(code_buffer + len, end, end_len);
+}
+
+int run_code(const void *bytes, size_t len, struct code_regs *r)
+{
+	place_code(bytes, len, "\xc3", 1);
+	return TRY("call code_buffer", : "+a"(r->rax), "+b"(r->rbx), "+c"(r->rcx), "+d"(r->rdx),
+		   "+S"(r->rsi), "+D"(r->rdi) : : "memory", "cc");
+}
+
+/* A stub in front of the code loads the registers. */
+int run_code_user(const void *bytes, size_t len, struct code_regs *r)
+{
+	static u8 stub[128];
+	static const u8 load[6][2] = { { 0x48, 0xb8 }, { 0x48, 0xbb }, { 0x48, 0xb9 },
+				       { 0x48, 0xba }, { 0x48, 0xbe }, { 0x48, 0xbf } };
+	u8 *at = stub;
+
+	for (unsigned int i = 0; i < 6; i++, at += 10) {
+		memcpy(at, load[i], 2);
+		memcpy(at + 2, (const u64 *)r + i, 8);
+	}
+	memcpy(at, "\xe9", 1);
+	*(s32 *)(void *)(at + 1) = (s32)(code_buffer - (at + 5));
+	place_code(bytes, len, "\xcd\x81", 2);
+	run_user(stub, 0);
+	*r = user_regs;
 	return trapped.vector;
 }
 

@@ -1,0 +1,31 @@
+/* What an exit costs: instructions (in Bochs, ticks) for each of N operations, the loop included. */
+#include "micro.h"
+
+#define N 1000
+
+#define MEASURE(name, text)                                                             \
+	do {                                                                            \
+		u64 start = rdtsc();                                                    \
+		__asm__ volatile("mov %0, %%esi\n1:\n\t" text "\n\tdec %%esi\n\tjnz 1b" \
+				 :                                                      \
+				 : "i"(N)                                               \
+				 : "rax", "rbx", "rcx", "rdx", "rsi", "memory", "cc");  \
+		say(name " %lu", (rdtsc() - start) / N);                   \
+	} while (0)
+
+void guest_main(void)
+{
+	/* The loop alone, then one exit each. */
+	MEASURE("nothing", "nop");
+	MEASURE("cpuid", "xor %%eax, %%eax\n\tcpuid");
+	MEASURE("vmcall", "vmcall");
+	MEASURE("rdmsr", "mov $0x1b, %%ecx\n\trdmsr");
+	MEASURE("wrmsr", "mov $0x6e0, %%ecx\n\txor %%eax, %%eax\n\txor %%edx, %%edx\n\twrmsr");
+	MEASURE("out", "out %%al, $0x80");
+	MEASURE("in", "in $0x80, %%al");
+	MEASURE("mmio", "mov 0xfee00030, %%eax");
+	MEASURE("xsetbv",
+		"mov %%cr4, %%rax\n\tbts $18, %%rax\n\tmov %%rax, %%cr4\n\txor %%ecx, %%ecx\n\t"
+		"xor %%edx, %%edx\n\tmov $1, %%eax\n\txsetbv");
+	report(true, "all of them came back");
+}
