@@ -49,37 +49,45 @@ static bool stepped_to(const u8 *address)
 	return false;
 }
 
-#define TEXT(name, body) \
-	__asm__(".pushsection .text\n.globl " #name "\n" #name ":\n\t" body "\n\tret\n.popsection"); \
+#define TEXT(name, body)                                                    \
+	__asm__(".pushsection .text\n.globl " #name "\n" #name ":\n\t" body \
+		"\n\tret\n.popsection");                                    \
 	void name(void)
 
 /* TF on; each instruction; TF off by the handler at its end. */
-TEXT(steps,
-     "push %rbx; pushfq; orq $0x100, (%rsp); popfq\n"
-     "s_nop: nop\n s_cpuid: cpuid\n s_in: in $0x80, %al\n s_out: out %al, $0x80\n"
-     "s_mov: mov $0x1b, %ecx\n s_rdmsr: rdmsr\n s_wrmsr: wrmsr\n"
-     "s_mmio: mov 0xfee00030, %eax\n s_vmcall: vmcall\n s_invd: wbinvd\n s_cr: mov %cr0, %rax\n s_cr8: mov %rdx, %cr8\n"
-     "s_last: nop\n s_end: pop %rbx");
+TEXT(steps, "push %rbx; pushfq; orq $0x100, (%rsp); popfq\n"
+	    "s_nop: nop\n s_cpuid: cpuid\n s_in: in $0x80, %al\n s_out: out %al, $0x80\n"
+	    "s_mov: mov $0x1b, %ecx\n s_rdmsr: rdmsr\n s_wrmsr: wrmsr\n"
+	    "s_mmio: mov 0xfee00030, %eax\n s_vmcall: vmcall\n s_invd: wbinvd\n s_cr: mov %cr0, "
+	    "%rax\n s_cr8: mov %rdx, %cr8\n"
+	    "s_last: nop\n s_end: pop %rbx");
 
 static void check_steps(void)
 {
-	extern const u8 s_nop[], s_cpuid[], s_in[], s_out[], s_mov[], s_rdmsr[], s_wrmsr[], s_mmio[], s_vmcall[],
-		s_invd[], s_cr[], s_cr8[], s_last[], s_end[];
+	extern const u8 s_nop[], s_cpuid[], s_in[], s_out[], s_mov[], s_rdmsr[], s_wrmsr[],
+		s_mmio[], s_vmcall[], s_invd[], s_cr[], s_cr8[], s_last[], s_end[];
 	static const struct {
 		const char *name;
 		const u8 *behind;
 	} step[] = {
-		{ "NOP", s_cpuid },   { "CPUID", s_in },     { "IN", s_out },	      { "OUT", s_mov },
-		{ "MOV", s_rdmsr },   { "RDMSR", s_wrmsr },  { "WRMSR", s_mmio },     { "MOV from the LAPIC", s_vmcall },
-		{ "VMCALL", s_invd }, { "WBINVD", s_cr },    { "MOV from CR0", s_cr8 }, { "MOV to CR8", s_last },
+		{ "NOP", s_cpuid },        { "CPUID", s_in },
+		{ "IN", s_out },           { "OUT", s_mov },
+		{ "MOV", s_rdmsr },        { "RDMSR", s_wrmsr },
+		{ "WRMSR", s_mmio },       { "MOV from the LAPIC", s_vmcall },
+		{ "VMCALL", s_invd },      { "WBINVD", s_cr },
+		{ "MOV from CR0", s_cr8 }, { "MOV to CR8", s_last },
 		{ "the last", s_end },
 	};
 
 	(void)s_nop;
 	start(s_end);
-	__asm__ volatile("xor %%edx, %%edx\n\tcall steps" : : : "rax", "rcx", "rdx", "memory", "cc");
+	__asm__ volatile("xor %%edx, %%edx\n\tcall steps"
+			 :
+			 :
+			 : "rax", "rcx", "rdx", "memory", "cc");
 	for (unsigned int i = 0; i < ARRAY_SIZE(step); i++)
-		report(stepped_to(step[i].behind), "a single step of %s ends behind it", step[i].name);
+		report(stepped_to(step[i].behind), "a single step of %s ends behind it",
+		       step[i].name);
 	for (unsigned int i = 0; i < log.n; i++)
 		report((log.dr6[i] & 0x400f) == 0x4000, "DR6.BS alone: %lx", log.dr6[i]);
 }
@@ -93,12 +101,13 @@ static void check_icebp(void)
 
 	start(NULL);
 	int3();
-	report(log.n == 1 && log.vector[0] == BP && log.rip[0] == (u64)(uintptr_t)b_end, "INT3 is a trap: %u, RIP %lx",
-	       log.n, log.rip[0]);
+	report(log.n == 1 && log.vector[0] == BP && log.rip[0] == (u64)(uintptr_t)b_end,
+	       "INT3 is a trap: %u, RIP %lx", log.n, log.rip[0]);
 	start(NULL);
 	icebp();
 	report(log.n == 1 && log.vector[0] == DB && log.rip[0] == (u64)(uintptr_t)i_end,
-	       "INT1 is a trap: %u, RIP %lx, expected %lx", log.n, log.rip[0], (u64)(uintptr_t)i_end);
+	       "INT1 is a trap: %u, RIP %lx, expected %lx", log.n, log.rip[0],
+	       (u64)(uintptr_t)i_end);
 }
 
 static u64 watched[2] __attribute__((aligned(16)));
@@ -113,7 +122,10 @@ static void check_breakpoints(void)
 	start(NULL);
 	write_dr0((u64)(uintptr_t)e_at);
 	write_dr7(0x401 | 1 << 9);
-	__asm__ volatile("push %%rbx\n\tcall breakpoints\n\tpop %%rbx" : : : "rax", "rcx", "rdx", "memory");
+	__asm__ volatile("push %%rbx\n\tcall breakpoints\n\tpop %%rbx"
+			 :
+			 :
+			 : "rax", "rcx", "rdx", "memory");
 	write_dr7(0x400);
 	report(log.n == 1 && log.rip[0] == (u64)(uintptr_t)e_at && (log.dr6[0] & 0xf) == 1,
 	       "a breakpoint on CPUID: %u, RIP %lx, DR6 %lx", log.n, log.rip[0], log.dr6[0]);
@@ -178,9 +190,12 @@ static void check_movss(void)
 	static const struct {
 		const char *name;
 		void (*run)(void);
-		const u8 *behind; /* NULL: an INT, the #DB comes at its handler's first instruction */
+		const u8 *
+			behind; /* NULL: an INT, the #DB comes at its handler's first instruction */
 	} cases[] = {
-		{ "CPUID", movss_cpuid, m_cpuid }, { "IN", movss_in, m_in },	 { "MOV from the LAPIC", movss_mmio, m_mmio },
+		{ "CPUID", movss_cpuid, m_cpuid },
+		{ "IN", movss_in, m_in },
+		{ "MOV from the LAPIC", movss_mmio, m_mmio },
 		{ "VMCALL", movss_vmcall, m_vmcall },
 	};
 
@@ -188,20 +203,25 @@ static void check_movss(void)
 		watch_selector();
 		__asm__ volatile("call *%0" : : "r"(cases[i].run) : "rax", "rcx", "rdx", "memory");
 		write_dr7(0x400);
-		report(log.n == 1 && log.rip[0] == (u64)(uintptr_t)cases[i].behind && (log.dr6[0] & 1),
-		       "a data breakpoint on MOV SS before %s: %u exceptions, RIP %lx, expected %lx, DR6 %lx",
-		       cases[i].name, log.n, log.rip[0], (u64)(uintptr_t)cases[i].behind, log.dr6[0]);
+		report(log.n == 1 && log.rip[0] == (u64)(uintptr_t)cases[i].behind &&
+			       (log.dr6[0] & 1),
+		       "a data breakpoint on MOV SS before %s: %u exceptions, RIP %lx, expected "
+		       "%lx, DR6 %lx",
+		       cases[i].name, log.n, log.rip[0], (u64)(uintptr_t)cases[i].behind,
+		       log.dr6[0]);
 	}
 	irq_clear();
 	watch_selector();
 	movss_int();
 	write_dr7(0x400);
-	report(irq_count[0x40] == 1 && log.n <= 1, "MOV SS with a breakpoint before INT: %u interrupts, %u #DB",
-	       irq_count[0x40], log.n);
+	report(irq_count[0x40] == 1 && log.n <= 1,
+	       "MOV SS with a breakpoint before INT: %u interrupts, %u #DB", irq_count[0x40],
+	       log.n);
 	watch_selector();
 	movss_int3();
 	write_dr7(0x400);
-	report(log.n >= 1 && log.n <= 2, "MOV SS with a breakpoint before INT3: %u exceptions", log.n);
+	report(log.n >= 1 && log.n <= 2, "MOV SS with a breakpoint before INT3: %u exceptions",
+	       log.n);
 }
 
 /* DR7 while the handler makes exits, DR6 as the guest left it. */

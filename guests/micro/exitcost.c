@@ -10,7 +10,7 @@
 				 :                                                      \
 				 : "i"(N)                                               \
 				 : "rax", "rbx", "rcx", "rdx", "rsi", "memory", "cc");  \
-		say(name " %lu", (rdtsc() - start) / N);                   \
+		say(name " %lu", (rdtsc() - start) / N);                                \
 	} while (0)
 
 void guest_main(void)

@@ -9,8 +9,9 @@
 static const struct {
 	u16 first, last;
 } known[] = {
-	{ 0x20, 0x21 },	  { 0x40, 0x43 },   { 0x60, 0x61 },   { 0x64, 0x64 },	{ 0x70, 0x71 },	  { 0x80, 0x80 },
-	{ 0xa0, 0xa1 },	  { 0xf4, 0xf4 },   { 0x3f8, 0x3ff }, { 0x4d0, 0x4d1 }, { 0x600, 0x60b }, { 0xcf8, 0xcff },
+	{ 0x20, 0x21 },   { 0x40, 0x43 },   { 0x60, 0x61 },   { 0x64, 0x64 },
+	{ 0x70, 0x71 },   { 0x80, 0x80 },   { 0xa0, 0xa1 },   { 0xf4, 0xf4 },
+	{ 0x3f8, 0x3ff }, { 0x4d0, 0x4d1 }, { 0x600, 0x60b }, { 0xcf8, 0xcff },
 };
 
 static bool is_known(u32 port, u32 size)
@@ -78,7 +79,8 @@ static void check_pci(void)
 {
 	outl(0xcf8, 0x80000800);
 	report(inl(0xcf8) == 0x80000800, "PCI configuration address: %x", inl(0xcf8));
-	report(inl(0xcfc) == ~0u && inw(0xcfe) == 0xffff && inb(0xcfd) == 0xff, "no PCI device at 00:01.0");
+	report(inl(0xcfc) == ~0u && inw(0xcfe) == 0xffff && inb(0xcfd) == 0xff,
+	       "no PCI device at 00:01.0");
 	outl(0xcf8, 0);
 }
 
@@ -100,13 +102,14 @@ struct string_regs {
 	u64 rsi, rdi, rcx;
 };
 
-#define STRING_IO(text, r, port)                                                             \
+#define STRING_IO(text, r, port) \
 	TRY(text, : "+S"((r)->rsi), "+D"((r)->rdi), "+c"((r)->rcx) : "d"((u16)(port)) : "memory")
 
 static void check_loopback(void)
 {
 	u8 *page = (u8 *)(uintptr_t)0xa00000;
-	u8 *out = window_map(0, 0xa00000 | PTE_P | PTE_W), *out2 = window_map(1, 0xa10000 | PTE_P | PTE_W);
+	u8 *out = window_map(0, 0xa00000 | PTE_P | PTE_W),
+	   *out2 = window_map(1, 0xa10000 | PTE_P | PTE_W);
 	struct string_regs r = { .rsi = (u64)(uintptr_t)out2 - 7, .rcx = 16 };
 	u8 *in_at = (u8 *)(uintptr_t)0xb00ffa;
 
@@ -116,10 +119,12 @@ static void check_loopback(void)
 		((u8 *)(uintptr_t)0xa10000)[i] = (u8)('h' + i);
 	loopback(true);
 	report(STRING_IO("rep outsb", &r, UART) == NONE, "REP OUTSB over a page boundary");
-	report(r.rcx == 0 && r.rsi == (u64)(uintptr_t)out2 + 9, "its RCX %lx and RSI %lx", r.rcx, r.rsi);
+	report(r.rcx == 0 && r.rsi == (u64)(uintptr_t)out2 + 9, "its RCX %lx and RSI %lx", r.rcx,
+	       r.rsi);
 	r = (struct string_regs){ .rdi = (u64)(uintptr_t)in_at, .rcx = 16 };
 	report(STRING_IO("rep insb", &r, UART) == NONE, "REP INSB over a page boundary");
-	report(r.rcx == 0 && r.rdi == (u64)(uintptr_t)in_at + 16, "its RCX %lx and RDI %lx", r.rcx, r.rdi);
+	report(r.rcx == 0 && r.rdi == (u64)(uintptr_t)in_at + 16, "its RCX %lx and RDI %lx", r.rcx,
+	       r.rdi);
 	loopback(false);
 	report(!memcmp(in_at, "abcdefghijklmnop", 16), "16 bytes in order: %.16s", in_at);
 	(void)out;
@@ -147,16 +152,19 @@ static void check_counts(void)
 	struct string_regs r = { .rsi = (u64)(uintptr_t)many, .rcx = 0 };
 
 	outb(SCRATCH, 0x77);
-	report(STRING_IO("rep outsb", &r, SCRATCH) == NONE && r.rsi == (u64)(uintptr_t)many, "REP with RCX = 0");
+	report(STRING_IO("rep outsb", &r, SCRATCH) == NONE && r.rsi == (u64)(uintptr_t)many,
+	       "REP with RCX = 0");
 	report(inb(SCRATCH) == 0x77, "writes nothing");
 	for (unsigned int i = 0; i < sizeof(many); i++)
 		many[i] = (u8)i;
 	r.rcx = sizeof(many);
-	report(STRING_IO("rep outsb", &r, SCRATCH) == NONE && !r.rcx && inb(SCRATCH) == (u8)(sizeof(many) - 1),
+	report(STRING_IO("rep outsb", &r, SCRATCH) == NONE && !r.rcx &&
+		       inb(SCRATCH) == (u8)(sizeof(many) - 1),
 	       "REP of 300: the last byte is %x", inb(SCRATCH));
 	r = (struct string_regs){ .rdi = (u64)(uintptr_t)many, .rcx = 5 };
-	report(STRING_IO("insb", &r, SCRATCH) == NONE && r.rcx == 5 && r.rdi == (u64)(uintptr_t)many + 1 &&
-		       many[0] == (u8)(sizeof(many) - 1) && many[1] == 1,
+	report(STRING_IO("insb", &r, SCRATCH) == NONE && r.rcx == 5 &&
+		       r.rdi == (u64)(uintptr_t)many + 1 && many[0] == (u8)(sizeof(many) - 1) &&
+		       many[1] == 1,
 	       "INSB without REP moves one byte");
 	/* 32-bit addresses: the upper halves do not count, and are cleared. */
 	r = (struct string_regs){ .rdi = (u64)(uintptr_t)many | BIT(40), .rcx = 3 | BIT(40) };
@@ -185,19 +193,24 @@ static void check_faults(void)
 	u8 *at = page + 4092;
 
 	report(vector == PF && trapped.error == 2 && trapped.cr2 == (u64)(uintptr_t)missing,
-	       "INSB to a missing page: exception %d, error %lx, CR2 %lx", vector, trapped.error, trapped.cr2);
-	report(r.rcx == 6 && r.rdi == (u64)(uintptr_t)missing, "after 4 bytes: RCX %lx, RDI %lx", r.rcx, r.rdi);
+	       "INSB to a missing page: exception %d, error %lx, CR2 %lx", vector, trapped.error,
+	       trapped.cr2);
+	report(r.rcx == 6 && r.rdi == (u64)(uintptr_t)missing, "after 4 bytes: RCX %lx, RDI %lx",
+	       r.rcx, r.rdi);
 	r = (struct string_regs){ .rsi = (u64)(uintptr_t)missing - 4, .rcx = 10 };
 	vector = STRING_IO("rep outsb", &r, SCRATCH);
 	report(vector == PF && trapped.error == 0 && r.rcx == 6 && r.rsi == (u64)(uintptr_t)missing,
-	       "OUTSB from a missing page: exception %d, error %lx, RCX %lx", vector, trapped.error, r.rcx);
+	       "OUTSB from a missing page: exception %d, error %lx, RCX %lx", vector, trapped.error,
+	       r.rcx);
 
 	/* One element that lies across the boundary: nothing of it is written. */
 	memset(at, 0xee, 4);
 	r = (struct string_regs){ .rdi = (u64)(uintptr_t)missing - 2 };
 	vector = STRING_IO("insl", &r, 0xcf8);
-	report(vector == PF && trapped.cr2 == (u64)(uintptr_t)missing && at[2] == 0xee && at[3] == 0xee,
-	       "INSD across the boundary: exception %d, CR2 %lx, bytes %x %x", vector, trapped.cr2, at[2], at[3]);
+	report(vector == PF && trapped.cr2 == (u64)(uintptr_t)missing && at[2] == 0xee &&
+		       at[3] == 0xee,
+	       "INSD across the boundary: exception %d, CR2 %lx, bytes %x %x", vector, trapped.cr2,
+	       at[2], at[3]);
 
 	/* Read-only, with CR0.WP. */
 	write_cr0(read_cr0() | CR0_WP);
@@ -209,17 +222,19 @@ static void check_faults(void)
 	       "INSB to a read-only page: exception %d, error %lx", vector, trapped.error);
 	write_cr0(read_cr0() & ~CR0_WP);
 	vector = STRING_IO("insb", &r, 0x1234);
-	report(vector == NONE && *(u8 *)(uintptr_t)0xb30000 == 0xff, "without CR0.WP it is written");
+	report(vector == NONE && *(u8 *)(uintptr_t)0xb30000 == 0xff,
+	       "without CR0.WP it is written");
 
 	r = (struct string_regs){ .rdi = BIT(63) };
 	vector = STRING_IO("insb", &r, SCRATCH);
-	report(vector == GP && !trapped.error, "INSB to a non-canonical address: exception %d, CR2 %lx", vector,
-	       trapped.cr2);
+	report(vector == GP && !trapped.error,
+	       "INSB to a non-canonical address: exception %d, CR2 %lx", vector, trapped.cr2);
 	window_map(3, 0xb30000 | PTE_P | PTE_W);
 	r = (struct string_regs){ .rdi = (u64)(uintptr_t)missing };
 	window_pt[3] = 0xb30000 | PTE_P | PTE_W;
 	vector = STRING_IO("insb", &r, SCRATCH);
-	report((window_pt[3] & 0x60) == 0x60, "INSB sets the accessed and dirty bits: %lx", window_pt[3]);
+	report((window_pt[3] & 0x60) == 0x60, "INSB sets the accessed and dirty bits: %lx",
+	       window_pt[3]);
 }
 
 /* Ring 3 with I/O privilege level 3 may do I/O, but not write the supervisor's memory with it. */
@@ -250,11 +265,12 @@ static void check_user_iopl(void)
 	*page = 0x22;
 	vector = run_user(user_insb, 3 << 12);
 	report(vector == PF && trapped.error == 7 && *page == 0x22,
-	       "INSB in ring 3 to a supervisor page: exception %d, error %lx, byte %x", vector, trapped.error, *page);
+	       "INSB in ring 3 to a supervisor page: exception %d, error %lx, byte %x", vector,
+	       trapped.error, *page);
 	window_map(4, 0xb40000 | PTE_P | PTE_W | PTE_U);
 	vector = run_user(user_insb, 3 << 12);
-	report(vector == USER_END && *page == 0x99, "INSB in ring 3 to a user page: exception %d, byte %x", vector,
-	       *page);
+	report(vector == USER_END && *page == 0x99,
+	       "INSB in ring 3 to a user page: exception %d, byte %x", vector, *page);
 }
 
 void guest_main(void)

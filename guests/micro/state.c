@@ -5,9 +5,10 @@
 #include "micro.h"
 #include "lib/string.h"
 
-static const u32 msrs[] = { IA32_STAR, IA32_LSTAR, IA32_CSTAR, IA32_FMASK, IA32_KERNEL_GS_BASE, IA32_TSC_AUX,
-			    IA32_FS_BASE, IA32_GS_BASE, IA32_SYSENTER_CS, IA32_SYSENTER_ESP, IA32_SYSENTER_EIP,
-			    IA32_PAT, IA32_DEBUGCTL };
+static const u32 msrs[] = { IA32_STAR,           IA32_LSTAR,        IA32_CSTAR,        IA32_FMASK,
+			    IA32_KERNEL_GS_BASE, IA32_TSC_AUX,      IA32_FS_BASE,      IA32_GS_BASE,
+			    IA32_SYSENTER_CS,    IA32_SYSENTER_ESP, IA32_SYSENTER_EIP, IA32_PAT,
+			    IA32_DEBUGCTL };
 
 static u8 area[4096] __attribute__((aligned(64))), again[4096] __attribute__((aligned(64)));
 static bool xsave;
@@ -73,7 +74,8 @@ static void check(u8 seed)
 		if (area[i] != again[i] && !bad)
 			bad = i + 1;
 	}
-	report(!bad, "x87, SSE, AVX state: byte %lu of the area has become %x", bad - 1, bad ? again[bad - 1] : 0);
+	report(!bad, "x87, SSE, AVX state: byte %lu of the area has become %x", bad - 1,
+	       bad ? again[bad - 1] : 0);
 	report(!xsave || xgetbv(0) == xcr0, "XCR0");
 	report(read_dr0() == seed * 0x10000u && read_dr1() == seed * 0x20000u &&
 		       read_dr2() == seed * 0x30000u && read_dr3() == seed * 0x40000u,

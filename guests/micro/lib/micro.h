@@ -155,16 +155,22 @@ static inline u64 microseconds(u64 us)
 /* Spin, with interrupts on, until vector came at least @n times or @us microseconds passed. */
 bool wait_irq(u8 vector, u32 n, u64 us);
 
-/* Leave long mode for other paging modes and real mode: see modes.asm. */
+/* Out of long mode and back (modes.asm); what was seen there. */
 struct mode_result {
-	u64 cpuid;    /* EAX of leaf 40000000H */
-	u64 lapic;    /* version register, by MMIO */
-	u64 mapped;   /* read through a mapping that is not one to one */
-	u64 efer;     /* as read there */
-	u64 vector;   /* real mode: what the IVT handler of #GP left */
+	u64 cpuid;  /* EAX of leaf 40000000H */
+	u64 lapic;  /* its version register, by MMIO */
+	u64 mapped; /* paging: from MODE_FRAME through the mode's mapping; real mode: see there */
+	u64 efer;
+	u64 vector; /* real mode: 13 of the IVT's #GP, 40 << 16 of INT 40H; PAE: read after MOV to CR3 */
+	u64 copied; /* by MOVSD from the LAPIC to MODE_FRAME + 8 through the mapping */
 };
+#define MODE_FRAME 0xb50000
 void modes_paging(struct mode_result *none, struct mode_result *legacy, struct mode_result *pae);
 void modes_real(struct mode_result *real);
+
+/* These do not return. */
+void loop_ac(void);	/* #AC for ever, in 32-bit ring 3 */
+void task_switch(void); /* a far jump to a TSS, in 32-bit mode */
 
 /* Read and write MSRs that may not be there. False: #GP. */
 bool msr_try_read(u32 msr, u64 *value);
