@@ -22,7 +22,8 @@ struct paging_mode {
 	unsigned int rights_max; /* the highest level whose entries have rights and flags */
 };
 
-static const struct paging_mode mode_32 = { 2, 10, 4, 2, 2 };
+static const struct paging_mode mode_32 = { 2, 10, 4, 1, 2 };
+static const struct paging_mode mode_32_pse = { 2, 10, 4, 2, 2 };
 static const struct paging_mode mode_pae = { 3, 9, 8, 2, 2 };
 static const struct paging_mode mode_4level = { 4, 9, 8, 3, 4 };
 
@@ -124,14 +125,14 @@ bool gva_translate(struct vcpu *vcpu, u64 linear, u32 access, gpa_t *gpa, struct
 		return true;
 	}
 	cr3 = vmcs_read(GUEST_CR3);
-	fault->address = linear;
 	if (!(vmcs_read(GUEST_IA32_EFER) & EFER_LMA)) {
-		bool pae = vmcs_read(GUEST_CR4) & CR4_PAE;
+		u64 cr4 = vmcs_read(GUEST_CR4);
 
 		w.linear = (u32)linear;
-		w.mode = pae ? &mode_pae : &mode_32;
-		root = pae ? GENMASK(31, 5) : GENMASK(31, 12);
+		w.mode = cr4 & CR4_PAE ? &mode_pae : cr4 & CR4_PSE ? &mode_32_pse : &mode_32;
+		root = cr4 & CR4_PAE ? GENMASK(31, 5) : GENMASK(31, 12);
 	}
+	fault->address = w.linear;
 	return walk(&w, cr3 & root, gpa, &fault->error);
 }
 
