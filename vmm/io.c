@@ -51,6 +51,17 @@ static u64 truncate(u64 reg, u8 address_size)
 	return address_size == 8 ? reg : reg & (BIT(8 * address_size) - 1);
 }
 
+/* Can an element be stored at all? To be asked before a device is read: that may change it. */
+static bool can_store(struct vcpu *vcpu, u64 linear, u8 size, struct gva_fault *fault)
+{
+	u64 last_page = ALIGN_DOWN(linear + size - 1, PAGE_SIZE);
+	u32 access = gva_privilege() | GVA_WRITE;
+	gpa_t gpa;
+
+	return gva_translate(vcpu, linear, access, &gpa, fault) &&
+	       (last_page <= linear || gva_translate(vcpu, last_page, access, &gpa, fault));
+}
+
 static bool io_element(struct vcpu *vcpu, const struct io_access *io, u64 linear,
 		       struct gva_fault *fault)
 {
@@ -58,10 +69,7 @@ static bool io_element(struct vcpu *vcpu, const struct io_access *io, u64 linear
 	u32 value = 0;
 
 	if (io->in) {
-		gpa_t gpa;
-
-		/* Can it be stored at all? A read may change the device. */
-		if (!gva_translate(vcpu, linear, gva_privilege() | GVA_WRITE, &gpa, fault))
+		if (!can_store(vcpu, linear, io->size, fault))
 			return false;
 		value = pio_read(bus, io->port, io->size);
 		return gva_write(vcpu, linear, gva_privilege(), &value, io->size, fault);
@@ -80,6 +88,7 @@ static enum outcome io_string(struct vcpu *vcpu, const struct io_access *io)
 	u8 address_size = address_sizes[vmcs_read(VM_EXIT_INSTRUCTION_INFO) >> 7 & 7];
 	s64 step = vmcs_read(GUEST_RFLAGS) & BIT(10) ? -(s64)io->size : io->size;
 	u64 linear = vmcs_read(GUEST_LINEAR_ADDRESS);
+	u64 *index = io->in ? &g->rdi : &g->rsi, before;
 	struct gva_fault fault;
 
 	for (unsigned int n = 0; n < IO_STRING_BURST; n++) {
@@ -90,12 +99,16 @@ static enum outcome io_string(struct vcpu *vcpu, const struct io_access *io)
 			return OUTCOME_RESUME;
 		}
 		linear += (u64)step;
-		add_to(io->in ? &g->rdi : &g->rsi, step, address_size);
+		before = truncate(*index, address_size);
+		add_to(index, step, address_size);
 		if (!io->rep)
 			return OUTCOME_ADVANCE;
 		add_to(&g->rcx, -1, address_size);
 		if (vcpu->vm->state != VM_RUNNING)
 			return OUTCOME_STOP;
+		/* The index has wrapped: the processor knows where in the segment that is. */
+		if ((truncate(*index, address_size) > before) != (step > 0))
+			break;
 	}
 	return truncate(g->rcx, address_size) ? OUTCOME_RESUME : OUTCOME_ADVANCE;
 }
