@@ -8,8 +8,13 @@ def pytest_addoption(parser):
     parser.addoption("--long", action="store_true", help="run the tests marked `long`, too")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    """Tests marked `long` are not skipped but left out: `make test` does not promise them."""
+    """Tests of a file share its machine, so one worker runs them all; a file that says INDEPENDENT boots once per test, wherever.
+    Tests marked `long` are not skipped but left out: `make test` does not promise them."""
+    for item in items:
+        if not getattr(item.module, "INDEPENDENT", False):
+            item.add_marker(pytest.mark.xdist_group(item.module.__name__))
     if config.getoption("--long"):
         return
     left_out = [item for item in items if item.get_closest_marker("long")]

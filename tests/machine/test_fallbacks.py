@@ -1,0 +1,100 @@
+"""Linux to its shell and back without the VT-x features that Lintel would use: each fallback, and each processor model, in a boot of its own."""
+
+import re
+
+from lablib.machine import boot
+from support.esp import linux, make_esp
+from support.exits import Report, report_of
+from support.linux_checks import check_exits, check_usable
+from support.shell import Shell
+
+INDEPENDENT = True
+
+HASWELL, SKYLAKE = "corei7_haswell_4770", "corei7_skylake_x"
+
+
+def features(log: str, title: str) -> set[str]:
+    """The names in one line of Lintel's feature report."""
+    found = re.search(rf"^lintel: vmx: {title}: (.*)$", log, re.MULTILINE)
+    return set(found[1].split(", ")) if found else set()
+
+
+def linux_boot(name: str, mask: str = "", cpu: str = "", selftest: bool = False, **more) -> tuple[str, Report]:
+    """Boots Linux with features masked, uses it, switches it off; the log and the VM's report."""
+    config = "[lintel]\n" + (f"mask = {mask}\n" if mask else "") + ("selftest = yes\n" if selftest else "") + linux()
+    machine_options = {"machine": "bochs", "cpu": cpu} if cpu else {}
+    with boot(esp=make_esp(name, config), name=f"test-{name}", **machine_options, **more) as machine:
+        shell = Shell(machine).wait_ready()
+        check_usable(shell)
+        log = shell.poweroff()
+    report = report_of(log, "debian")
+    assert report.end == "poweroff"
+    check_exits(report)
+    return log, report
+
+
+def check_masked(log: str, *names: str) -> None:
+    """The report says that they are masked, and what that costs."""
+    for name in names:
+        assert name in features(log, "masked") and name not in features(log, "used")
+        assert re.search(rf"^lintel: vmx: without {name}: \w+", log, re.MULTILINE)
+
+
+def test_no_tpr_shadow():
+    """`mask = tpr-shadow`: CR8 and the task priority are emulated, Linux boots; x2apic-mode, which needs the shadow, goes unused too."""
+    log, report = linux_boot("no-tpr-shadow", "tpr-shadow")
+    check_masked(log, "tpr-shadow")
+    assert "x2apic-mode" not in features(log, "used")
+    assert report.of("TPR below threshold") == 0
+
+
+def test_no_vpid():
+    """`mask = vpid`: Linux boots while every entry flushes the TLB."""
+    log, _ = linux_boot("no-vpid", "vpid")
+    check_masked(log, "vpid")
+
+
+def test_no_large_ept_pages():
+    """`mask = ept-2m, ept-1g`: the EPT has leaves of 4 KiB and no other, all of the VM's RAM, and Linux boots."""
+    log, report = linux_boot("no-large-ept", "ept-2m, ept-1g", selftest=True)
+    check_masked(log, "ept-2m", "ept-1g")
+    leaves = re.search(r"selftest: ept of vm debian: (\d+) leaves, (\d+) tables, 256 MiB: all its own", log)
+    assert int(leaves[1]) == (256 << 20) // 4096
+    assert int(leaves[2]) >= 128
+    assert set(re.findall(r"^lintel: ept: debian: .* size ([0-9a-f]+) ", log, re.MULTILINE)) == {"1000"}
+    assert report.of("EPT violation") == sum(count for name, count in report.devices.items() if name.startswith("mmio"))
+
+
+def test_no_preemption_timer():
+    """`mask = preemption-timer`: the host's own timer interrupt takes its place, and guest timers fire."""
+    log, report = linux_boot("no-preemption-timer", "preemption-timer")
+    check_masked(log, "preemption-timer")
+    assert report.of("preemption timer") == 0 < report.of("external interrupt")
+
+
+def test_like_nested_kvm():
+    """`mask = profile:kvm-nested`: with what KVM gives its guests at the least, Linux boots."""
+    log, _ = linux_boot("kvm-nested", "profile:kvm-nested")
+    check_masked(log, "x2apic-mode")
+    assert {"vid", "posted-interrupts"} <= features(log, "masked")
+
+
+def test_nothing_optional():
+    """`mask = all`: Linux boots on what Lintel requires and nothing else."""
+    log, _ = linux_boot("mask-all", "all")
+    assert features(log, "used") == set()
+
+
+def test_haswell():
+    """A processor of 2013 (no posted interrupts, no XSAVES, no PML): what is missing is said to be missing, and Linux boots."""
+    log, _ = linux_boot("haswell", cpu=HASWELL)
+    assert {"posted-interrupts", "xsaves", "pml"} <= features(log, "missing")
+    assert {"tpr-shadow", "vpid", "ept-2m"} <= features(log, "used")
+
+
+def test_skylake():
+    """A processor of 2017, the lab's default: what Lintel can use of it is used, its errata in Bochs are told, and Linux boots."""
+    log, _ = linux_boot("skylake", cpu=SKYLAKE)
+    assert {"tpr-shadow", "vpid", "ept-2m", "ept-1g", "preemption-timer", "x2apic-mode", "xsaves", "invpcid"} <= features(log, "used")
+    assert {"vid", "posted-interrupts"} == features(log, "masked")
+    assert re.search(r"^lintel: vmx: erratum of Bochs: ", log, re.MULTILINE)

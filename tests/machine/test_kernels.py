@@ -1,0 +1,59 @@
+"""The kernels that Debian ships, in both forms that Lintel loads."""
+
+import os
+import re
+import subprocess
+
+import pytest
+from lablib.machine import boot
+from lablib.paths import REPOSITORY
+from support.esp import AMD64_GUESTS, GUESTS, linux, make_esp
+from support.exits import report_of
+from support.linux_checks import check_exits, check_usable
+from support.shell import Shell
+
+INDEPENDENT = True
+
+
+def boot_kernel(name: str, kernel: str, guests=GUESTS, seconds: float = 300, memory: str = "256M") -> str:
+    """Boots it, uses it, switches it off; returns its release."""
+    with boot(esp=make_esp(name, linux(kernel=kernel, memory=memory), guests=guests), name=f"test-{name}") as machine:
+        shell = Shell(machine).wait_ready(seconds)
+        check_usable(shell)
+        release = shell.output("uname -r").strip()
+        report = report_of(shell.poweroff(), "debian")
+    assert report.end == "poweroff"
+    check_exits(report)
+    return release
+
+
+def release_of(guests) -> str:
+    """The release that the recipe downloaded."""
+    return re.match(r"linux-image-([^_]*)_", (guests / "linux.stamp").read_text().splitlines()[1])[1]
+
+
+@pytest.fixture(scope="session")
+def amd64_guests():
+    """Debian's kernel for all machines, made by the guest's own recipe."""
+    AMD64_GUESTS.mkdir(parents=True, exist_ok=True)
+    recipe = [str(REPOSITORY / "guests/linux/build"), str(AMD64_GUESTS)]
+    run = subprocess.run(recipe, env={**os.environ, "FLAVOUR": "amd64"}, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return AMD64_GUESTS
+
+
+def test_bzimage():
+    """The kernel as packaged, a bzImage that decompresses itself, boots to the shell."""
+    assert boot_kernel("bzimage", "vmlinuz") == release_of(GUESTS)
+
+
+def test_amd64_vmlinux(amd64_guests):
+    """linux-image-amd64, Debian's kernel for all machines, decompressed beforehand, boots to the shell."""
+    release = boot_kernel("amd64-vmlinux", "vmlinux", amd64_guests)
+    assert release == release_of(amd64_guests) and "cloud" not in release
+
+
+@pytest.mark.long
+def test_amd64_bzimage(amd64_guests):
+    """linux-image-amd64 as packaged boots: its XZ decompression alone is some four billion instructions."""
+    assert boot_kernel("amd64-bzimage", "vmlinuz", amd64_guests, 1200, memory="512M") == release_of(amd64_guests)
