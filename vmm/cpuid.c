@@ -85,7 +85,10 @@ static const struct {
 };
 _Static_assert(ARRAY_SIZE(features) < 64, "a feature is a bit of a u64");
 
-/* Features that need others: what is left out by the first is left out in the second too. */
+/*
+ * Features that need others: what is left out by the first is left out in the second too. In this
+ * order, so that it goes on from the second to a third.
+ */
 static const struct {
 	u32 leaf, subleaf;
 	enum cpuid_reg reg;
@@ -94,15 +97,16 @@ static const struct {
 	enum cpuid_reg reg2;
 	u32 then_without;
 } implied[] = {
-	/* AVX2, VAES, VPCLMULQDQ and AVX-512 need AVX */
-	{ 1, 0, CPUID_ECX, B(28), 7, CPUID_EBX,
-	  B(5) | B(16) | B(17) | B(21) | B(28) | B(30) | B(31) },
-	{ 1, 0, CPUID_ECX, B(28), 7, CPUID_ECX,
-	  B(1) | B(6) | B(9) | B(10) | B(11) | B(12) | B(14) },
-	/* the AVX-512 parts in ECX need AVX512F */
-	{ 7, 0, CPUID_EBX, B(16), 7, CPUID_ECX, B(1) | B(6) | B(11) | B(12) | B(14) },
-	{ 1, 0, CPUID_ECX, B(26), 1, CPUID_ECX, B(28) | B(29) | B(12) },
 	{ 1, 0, CPUID_ECX, B(26), 0xd, CPUID_EAX, ~0u },
+	/* AVX, FMA and F16C need XSAVE */
+	{ 1, 0, CPUID_ECX, B(26), 1, CPUID_ECX, B(28) | B(29) | B(12) },
+	/* FMA, F16C, AVX2, VAES, VPCLMULQDQ and AVX-512 need AVX */
+	{ 1, 0, CPUID_ECX, B(28), 1, CPUID_ECX, B(29) | B(12) },
+	{ 1, 0, CPUID_ECX, B(28), 7, CPUID_EBX, B(5) | B(16) },
+	{ 1, 0, CPUID_ECX, B(28), 7, CPUID_ECX, B(9) | B(10) },
+	/* the parts of AVX-512 need AVX512F */
+	{ 7, 0, CPUID_EBX, B(16), 7, CPUID_EBX, B(17) | B(21) | B(28) | B(30) | B(31) },
+	{ 7, 0, CPUID_EBX, B(16), 7, CPUID_ECX, B(1) | B(6) | B(11) | B(12) | B(14) },
 };
 
 /* CR4 bits that exist for a guest only with a feature. */
