@@ -239,8 +239,15 @@ static void pdptes(void **state)
 	put_pdptes(0x3000, 0x10001, 0x20001, 0x3e6, 0x40003); /* reserved bit 1, and present */
 	refused(0, CR0_PE | CR0_PG);
 	refused(4, CR4_PAE | CR4_PGE);
-	put_pdptes(0x3000, 0x10001, BIT(63) | 1, 0, 0);
-	refused(0, CR0_PE | CR0_PG);
+	for (unsigned int bit = 0; bit < 64; bit++) {
+		bool reserved = bit == 1 || bit == 2 || (bit >= 5 && bit <= 8) || bit >= 52;
+
+		put_pdptes(0x3000, 0x10001, BIT(bit) | 1, 0, 0);
+		if (reserved)
+			refused(0, CR0_PE | CR0_PG);
+		else
+			assert_true(mov(0, CR0_PE | CR0_PG));
+	}
 	put_pdptes(0x3000, 0x10001, 0xfe6, 0, 0); /* not present: anything goes */
 	assert_true(mov(0, CR0_PE | CR0_PG));
 
