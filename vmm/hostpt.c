@@ -78,6 +78,15 @@ static int map_image(void)
 	return err;
 }
 
+/* The log is drawn from the first moment on; no driver comes to ask for it. */
+static int map_framebuffer(const struct boot_framebuffer *fb)
+{
+	if (!fb->base)
+		return 0;
+	return set("framebuffer", ALIGN_DOWN(fb->base, (u64)PAGE_SIZE),
+		   ALIGN_UP(fb->base + fb->size, (u64)PAGE_SIZE), RW | PT_WC);
+}
+
 int hostpt_build(const struct boot_info *info, const struct hostpt_cpu *cpu)
 {
 	int err;
@@ -96,6 +105,8 @@ int hostpt_build(const struct boot_info *info, const struct hostpt_cpu *cpu)
 		return -ENOMEM;
 	}
 	err = map_memory(info);
+	if (!err)
+		err = map_framebuffer(&info->fb);
 	return err ? err : map_image();
 }
 
