@@ -1,11 +1,14 @@
 """For all tests that pytest runs; see tests/run-tests."""
 
+import json
+
 import pytest
 
 
 def pytest_addoption(parser):
-    """--long: the slow tests as well."""
+    """What tests/run-tests passes."""
     parser.addoption("--long", action="store_true", help="run the tests marked `long`, too")
+    parser.addoption("--results-to-stdout", action="store_true", help="a line of JSON for each test, instead of dots: for tests/run-tests")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -21,6 +24,42 @@ def pytest_collection_modifyitems(config, items):
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+
+
+class Results:
+    """Adds up set-up, test and tear-down of each test to one result."""
+
+    def __init__(self):
+        self._reports = {}
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(self, report):
+        """No dots between the lines."""
+        category = "error" if report.failed and report.when != "call" else report.outcome
+        return category, "", ""
+
+    def pytest_runtest_logreport(self, report):
+        """One phase of a test."""
+        phases = self._reports.setdefault(report.nodeid, [])
+        phases.append(report)
+        if report.when != "teardown":
+            return
+        outcomes = [phase.outcome for phase in phases]
+        outcome = next((bad for bad in ("failed", "skipped") if bad in outcomes), "passed")
+        detail = ""
+        if outcome == "skipped":
+            detail = next(str(phase.longrepr[2]) for phase in phases if phase.skipped).removeprefix("Skipped: ")
+        elif outcome == "failed":
+            detail = "see build/test-logs/pytest.log\n" + "\n".join("      " + line for line in next(phase.longreprtext for phase in phases if phase.failed).splitlines()[-12:])
+        name = report.nodeid.partition("@")[0]
+        print("@result " + json.dumps({"name": name, "outcome": outcome, "seconds": sum(phase.duration for phase in phases), "detail": detail}), flush=True)
+        del self._reports[report.nodeid]
+
+
+def pytest_configure(config):
+    """Results are told once, by the process that hears of all of them."""
+    if config.getoption("--results-to-stdout") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Results(), "lintel-results")
 
 
 @pytest.fixture(scope="session", autouse=True)
