@@ -1,0 +1,98 @@
+"""The lab's options: what is taken, what is refused and in which words, and with which status."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from lablib import options
+from lablib.errors import LabError
+from lablib.options import Disk, Net, Options
+from lablib.paths import REPOSITORY
+
+INDEPENDENT = True
+
+LAB = REPOSITORY / "tools/lab"
+
+
+@pytest.fixture
+def esp(tmp_path):
+    """A folder that can be booted, as far as the options can tell."""
+    (tmp_path / "EFI/BOOT").mkdir(parents=True)
+    (tmp_path / "EFI/BOOT/BOOTX64.EFI").write_bytes(b"MZ")
+    return tmp_path
+
+
+def lab(*words) -> subprocess.CompletedProcess:
+    """The command line."""
+    return subprocess.run([LAB, *map(str, words)], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize(
+    "words, complaint",
+    [
+        ([], "name one of --esp DIR and --image FILE"),
+        (["--esp", "{esp}", "--image", "{esp}/x"], "name one of --esp DIR and --image FILE"),
+        (["--esp", "/nowhere"], "--esp /nowhere: there is no EFI/BOOT/BOOTX64.EFI in it"),
+        (["--image", "/nowhere"], "--image /nowhere: no such file"),
+        (["--esp", "{esp}", "--disk", "/nowhere"], "--disk /nowhere: no such file"),
+        (["--esp", "{esp}", "--disk", "/dev/null,bus=scsi"], "bus must be one of virtio, nvme, ahci, ide"),
+        (["--esp", "{esp}", "--net", "tap"], "--net tap: only 'user' networking is known"),
+        (["--esp", "{esp}", "--net", "user,speed=1"], "'speed=1' is neither hostfwd=... nor model=..."),
+        (["--esp", "{esp}", "--cpus", "0"], "--cpus: at least 1"),
+        (["--esp", "{esp}", "--memory", "1"], "--memory: at least 64 (MiB)"),
+        (["--esp", "{esp}", "--until", "("], "--until (: "),
+        (["--esp", "{esp}", "--serial", "tape"], "--serial tape: must be stdio, file:PATH or unix:PATH"),
+        (["--esp", "{esp}", "--machine", "abacus"], "invalid choice: 'abacus'"),
+        (["--esp", "{esp}", "--cpus", "many"], "invalid int value: 'many'"),
+        (["--esp", "{esp}", "--machne", "tcg"], "unrecognized arguments: --machne tcg"),
+    ],
+)
+def test_refused(esp, words, complaint):
+    """What cannot be started as asked ends with status 2 and names the option; nothing is started."""
+    run = lab("boot", "--name", "test-options-refused", *[word.format(esp=esp) for word in words])
+    assert run.returncode == 2, run.stderr
+    assert complaint in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_help():
+    """Every option of the contract is in the help."""
+    text = lab("boot", "--help").stdout
+    for option in ("--machine", "--cpu", "--cpus", "--memory", "--esp", "--image", "--disk", "--net", "--serial", "--until", "--timeout"):
+        assert option + " " in text
+
+
+def test_net():
+    """--net: forwards in their order, a model, and the model by default."""
+    net = Net.parse("user,hostfwd=tcp:127.0.0.1:1-:2,hostfwd=udp::3-:4,model=virtio-net-pci")
+    assert net == Net(["tcp:127.0.0.1:1-:2", "udp::3-:4"], "virtio-net-pci")
+    assert Net.parse("user") == Net([], "e1000")
+
+
+def test_disk():
+    """--disk: the bus after the last comma; a name with a comma is a name."""
+    assert Disk.parse("a.img") == Disk(Path("a.img"), "")
+    assert Disk.parse("a,b.img,bus=nvme") == Disk(Path("a,b.img"), "nvme")
+    assert Disk.parse("a,b.img") == Disk(Path("a,b.img"), "")
+
+
+def test_fields_and_words_agree(esp):
+    """The command line and the Python interface have the same defaults."""
+    import argparse
+
+    parser = argparse.ArgumentParser()
+    options.add_arguments(parser)
+    assert options.from_arguments(parser.parse_args(["--esp", str(esp)])) == Options(esp=esp)
+
+
+def test_a_name_runs_once(esp):
+    """Two runs of one name would share a folder of logs: the second is refused."""
+    from lablib.machine import Machine
+
+    first = Machine(Options(esp=esp, machine="tcg", name="test-options-once"))
+    try:
+        with pytest.raises(LabError, match="still going on"):
+            Machine(Options(esp=esp, machine="tcg", name="test-options-once"))
+    finally:
+        first.kill()
+    Machine(Options(esp=esp, machine="tcg", name="test-options-once")).kill()
