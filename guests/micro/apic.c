@@ -3,9 +3,24 @@
 #include "lib/string.h"
 
 enum {
-	ID = 0x20, TPR = 0x80, PPR = 0xa0, EOI = 0xb0, LDR = 0xd0, SVR = 0xf0, ISR = 0x100, TMR = 0x180, IRR = 0x200,
-	ESR = 0x280, ICR = 0x300, ICR2 = 0x310, LVT_TIMER = 0x320, LVT_LINT0 = 0x350, LVT_ERROR = 0x370,
-	COUNT = 0x380, CURRENT = 0x390, DIVIDE = 0x3e0,
+	ID = 0x20,
+	TPR = 0x80,
+	PPR = 0xa0,
+	EOI = 0xb0,
+	LDR = 0xd0,
+	SVR = 0xf0,
+	ISR = 0x100,
+	TMR = 0x180,
+	IRR = 0x200,
+	ESR = 0x280,
+	ICR = 0x300,
+	ICR2 = 0x310,
+	LVT_TIMER = 0x320,
+	LVT_LINT0 = 0x350,
+	LVT_ERROR = 0x370,
+	COUNT = 0x380,
+	CURRENT = 0x390,
+	DIVIDE = 0x3e0,
 };
 
 static void self_ipi(u8 vector)
@@ -36,8 +51,9 @@ static bool came(const char *order)
 	return true;
 }
 
-#define CAME(what, order) \
-	report(came(order), what ": %u came, first %x %x %x", irq_total, irq_order[0], irq_order[1], irq_order[2])
+#define CAME(what, order)                                                              \
+	report(came(order), what ": %u came, first %x %x %x", irq_total, irq_order[0], \
+	       irq_order[1], irq_order[2])
 
 static void check_start(void)
 {
@@ -46,7 +62,8 @@ static void check_start(void)
 	report(lapic_read(TPR) == 0 && lapic_read(PPR) == 0, "TPR and PPR are 0");
 	report(lapic_read(LVT_LINT0) == 0x700, "LINT0 is ExtINT: %x", lapic_read(LVT_LINT0));
 	for (u32 i = 0; i < 0x80; i += 0x10)
-		report(!lapic_read(ISR + i) && !lapic_read(IRR + i) && !lapic_read(TMR + i), "nothing pending");
+		report(!lapic_read(ISR + i) && !lapic_read(IRR + i) && !lapic_read(TMR + i),
+		       "nothing pending");
 }
 
 static void check_priorities(const char *mode)
@@ -57,7 +74,8 @@ static void check_priorities(const char *mode)
 	self_ipi(0x61);
 	self_ipi(0x51);
 	self_ipi(0x41);
-	report(bit(IRR, 0x41) && bit(IRR, 0x51) && bit(IRR, 0x61), "%s: three requests are in the IRR", mode);
+	report(bit(IRR, 0x41) && bit(IRR, 0x51) && bit(IRR, 0x61),
+	       "%s: three requests are in the IRR", mode);
 	report(irq_total == 0, "%s: none is taken with IF = 0", mode);
 	window();
 	window();
@@ -98,13 +116,15 @@ static void check_service(const char *mode)
 	irq_end = END_NOT;
 	self_ipi(0x51);
 	window();
-	report(bit(ISR, 0x51) && lapic_read(PPR) == 0x50, "%s: in service: PPR %x", mode, lapic_read(PPR));
+	report(bit(ISR, 0x51) && lapic_read(PPR) == 0x50, "%s: in service: PPR %x", mode,
+	       lapic_read(PPR));
 	self_ipi(0x52);
 	self_ipi(0x41);
 	window();
 	CAME("same class and below wait", "\x51");
 	self_ipi(0x51);
-	report(bit(IRR, 0x51) && bit(ISR, 0x51), "%s: a vector can be in service and requested", mode);
+	report(bit(IRR, 0x51) && bit(ISR, 0x51), "%s: a vector can be in service and requested",
+	       mode);
 	self_ipi(0x62);
 	window();
 	CAME("above interrupts", "\x51\x62");
@@ -132,7 +152,7 @@ static bool note_rip(struct frame *f)
 	return false;
 }
 
-#define PLACE(name, text) \
+#define PLACE(name, text)                                                               \
 	__asm__(".pushsection .text\n" #name ":\n" text "\n\tcli\n\tret\n.popsection"); \
 	void name(void)
 
@@ -149,8 +169,8 @@ PLACE(p_popf, "pushfq\n orq $0x200, (%rsp)\n popfq\n p_popf_at: nop\n nop");
 
 static void check_shadows(void)
 {
-	extern const u8 p_sti_at[], p_hlt_at[], p_cpuid_at[], p_mmio_at[], p_in_at[], p_vmcall_at[], p_movss_at[],
-		p_movss_io_at[], p_popf_at[];
+	extern const u8 p_sti_at[], p_hlt_at[], p_cpuid_at[], p_mmio_at[], p_in_at[], p_vmcall_at[],
+		p_movss_at[], p_movss_io_at[], p_popf_at[];
 	static const struct {
 		const char *name;
 		void (*run)(void);
@@ -174,9 +194,12 @@ static void check_shadows(void)
 		irq_clear();
 		taken_at = 0;
 		self_ipi(0x41);
-		__asm__ volatile("call *%0" : : "r"(places[i].run) : "rax", "rcx", "rdx", "memory", "cc");
-		report(taken_at == (u64)(uintptr_t)places[i].at, "%s: taken at %lx, expected %lx", places[i].name,
-		       taken_at, (u64)(uintptr_t)places[i].at);
+		__asm__ volatile("call *%0"
+				 :
+				 : "r"(places[i].run)
+				 : "rax", "rcx", "rdx", "memory", "cc");
+		report(taken_at == (u64)(uintptr_t)places[i].at, "%s: taken at %lx, expected %lx",
+		       places[i].name, taken_at, (u64)(uintptr_t)places[i].at);
 		report(irq_total == !!places[i].at, "%s: %u came", places[i].name, irq_total);
 		window();
 	}
@@ -203,7 +226,8 @@ static void check_errors(void)
 
 	irq_clear();
 	lapic_write(SVR, 0xff);
-	report(lapic_read(LVT_TIMER) & lapic_read(LVT_LINT0) & 0x10000, "software-disabled: the LVT is masked");
+	report(lapic_read(LVT_TIMER) & lapic_read(LVT_LINT0) & 0x10000,
+	       "software-disabled: the LVT is masked");
 	lapic_write(LVT_TIMER, 0x50);
 	report(lapic_read(LVT_TIMER) & 0x10000, "and stays so");
 	self_ipi(0x41);
@@ -238,7 +262,8 @@ static void check_timer(const char *mode)
 	lapic_write(COUNT, (u32)microseconds(2000));
 	a = lapic_read(CURRENT);
 	b = lapic_read(CURRENT);
-	report(a <= microseconds(2000) && b < a && b, "%s: the count goes down: %u, %u", mode, a, b);
+	report(a <= microseconds(2000) && b < a && b, "%s: the count goes down: %u, %u", mode, a,
+	       b);
 	halt_until(0x50, 1, 1000000);
 	took = rdtsc() - start;
 	CAME("one-shot", "\x50");
@@ -254,7 +279,8 @@ static void check_timer(const char *mode)
 	lapic_write(COUNT, (u32)microseconds(1000) / 16);
 	halt_until(0x50, 1, 1000000);
 	took = rdtsc() - start;
-	report(irq_count[0x50] == 1 && took >= microseconds(1000) - 32, "%s: divided by 16: %lu ticks", mode, took);
+	report(irq_count[0x50] == 1 && took >= microseconds(1000) - 32,
+	       "%s: divided by 16: %lu ticks", mode, took);
 
 	irq_clear();
 	lapic_write(DIVIDE, 0xb);
@@ -263,8 +289,8 @@ static void check_timer(const char *mode)
 	lapic_write(COUNT, (u32)microseconds(500));
 	halt_until(0x51, 10, 3000000);
 	took = rdtsc() - start;
-	report(irq_count[0x51] == 10 && took >= microseconds(5000) - microseconds(1), "%s: periodic, 10 in %lu ticks", mode,
-	       took);
+	report(irq_count[0x51] == 10 && took >= microseconds(5000) - microseconds(1),
+	       "%s: periodic, 10 in %lu ticks", mode, took);
 	lapic_write(LVT_TIMER, 0x10051);
 	report(!wait_irq(0x51, 12, 3000), "%s: masked, it is quiet", mode);
 	lapic_write(COUNT, 0);
@@ -274,13 +300,16 @@ static void check_timer(const char *mode)
 	irq_clear();
 	lapic_write(LVT_TIMER, 0x40052);
 	lapic_write(COUNT, 1000);
-	report(lapic_read(COUNT) == 0 || lapic_read(CURRENT) == 0, "%s: deadline mode has no count", mode);
+	report(lapic_read(COUNT) == 0 || lapic_read(CURRENT) == 0, "%s: deadline mode has no count",
+	       mode);
 	start = rdtsc();
 	wrmsr(IA32_TSC_DEADLINE, start + microseconds(1000));
-	report(rdmsr(IA32_TSC_DEADLINE) == start + microseconds(1000), "%s: the deadline reads back", mode);
+	report(rdmsr(IA32_TSC_DEADLINE) == start + microseconds(1000),
+	       "%s: the deadline reads back", mode);
 	halt_until(0x52, 1, 1000000);
 	took = rdtsc() - start;
-	report(irq_count[0x52] == 1 && took >= microseconds(1000), "%s: deadline: %lu ticks", mode, took);
+	report(irq_count[0x52] == 1 && took >= microseconds(1000), "%s: deadline: %lu ticks", mode,
+	       took);
 	report(rdmsr(IA32_TSC_DEADLINE) == 0, "%s: then it is disarmed", mode);
 	wrmsr(IA32_TSC_DEADLINE, 1);
 	window();
@@ -299,7 +328,8 @@ static void check_timer(const char *mode)
 	wrmsr(IA32_TSC_DEADLINE, start + microseconds(1000));
 	halt_until(0x53, 1, 1000000);
 	took = rdtsc() - start;
-	report(irq_count[0x53] == 1 && took >= microseconds(1000), "%s: deadline with a moved TSC: %lu ticks", mode, took);
+	report(irq_count[0x53] == 1 && took >= microseconds(1000),
+	       "%s: deadline with a moved TSC: %lu ticks", mode, took);
 	wrmsr(IA32_TSC_ADJUST, 0);
 	lapic_write(LVT_TIMER, 0x10000);
 }
@@ -338,10 +368,12 @@ static bool x2apic_has(u32 reg, bool write)
 		u16 first, last;
 		bool read, write;
 	} regs[] = {
-		{ 0x802, 0x803, true, false }, { 0x808, 0x808, true, true },  { 0x80a, 0x80a, true, false },
-		{ 0x80b, 0x80b, false, true }, { 0x80d, 0x80d, true, false }, { 0x80f, 0x80f, true, true },
-		{ 0x810, 0x827, true, false }, { 0x828, 0x828, true, true },  { 0x830, 0x830, true, true },
-		{ 0x832, 0x838, true, true },  { 0x839, 0x839, true, false }, { 0x83e, 0x83e, true, true },
+		{ 0x802, 0x803, true, false }, { 0x808, 0x808, true, true },
+		{ 0x80a, 0x80a, true, false }, { 0x80b, 0x80b, false, true },
+		{ 0x80d, 0x80d, true, false }, { 0x80f, 0x80f, true, true },
+		{ 0x810, 0x827, true, false }, { 0x828, 0x828, true, true },
+		{ 0x830, 0x830, true, true },  { 0x832, 0x838, true, true },
+		{ 0x839, 0x839, true, false }, { 0x83e, 0x83e, true, true },
 		{ 0x83f, 0x83f, false, true },
 	};
 
@@ -361,7 +393,8 @@ static void check_x2apic_registers(void)
 		bool readable = msr_try_read(msr, &value);
 
 		if (readable != x2apic_has(msr, false))
-			report(false, "x2APIC MSR %x: read gives %s", msr, readable ? "a value" : "#GP");
+			report(false, "x2APIC MSR %x: read gives %s", msr,
+			       readable ? "a value" : "#GP");
 		if (msr != 0x830 && msr_try_write(msr, ~0ULL))
 			report(false, "x2APIC MSR %x: a write of all ones gives no #GP", msr);
 		if (msr_try_write(msr, BIT(32)) && msr != 0x830)
@@ -385,7 +418,8 @@ static void check_x2apic_registers(void)
 static void check_x2apic(void)
 {
 	wrmsr(IA32_APIC_BASE, rdmsr(IA32_APIC_BASE) | APIC_BASE_EXTD);
-	report(lapic_read(ID) == 0 && lapic_read(LDR) == 1, "x2APIC: ID %x, LDR %x", lapic_read(ID), lapic_read(LDR));
+	report(lapic_read(ID) == 0 && lapic_read(LDR) == 1, "x2APIC: ID %x, LDR %x", lapic_read(ID),
+	       lapic_read(LDR));
 	report(*(volatile u32 *)(uintptr_t)0xfee00030 == ~0u, "x2APIC: the page is gone");
 	check_x2apic_registers();
 	check_priorities("x2APIC");
@@ -393,11 +427,11 @@ static void check_x2apic(void)
 	irq_clear();
 	irq_end = END_LAPIC;
 	wrmsr(0x83f, 0x44);
-	wrmsr(0x830, 0x45); /* physical, to ID 0 */
-	wrmsr(0x830, 1ULL << 32 | 0x800 | 0x46); /* logical */
+	wrmsr(0x830, 0x45);                       /* physical, to ID 0 */
+	wrmsr(0x830, 1ULL << 32 | 0x800 | 0x46);  /* logical */
 	wrmsr(0x830, 0xffffffffULL << 32 | 0x47); /* broadcast */
-	wrmsr(0x830, 5ULL << 32 | 0x48); /* to nobody */
-	wrmsr(0x830, 0xc0000 | 0x49); /* all but self */
+	wrmsr(0x830, 5ULL << 32 | 0x48);          /* to nobody */
+	wrmsr(0x830, 0xc0000 | 0x49);             /* all but self */
 	window();
 	window();
 	CAME("x2APIC: self, physical, logical, broadcast", "\x47\x46\x45\x44");
@@ -405,7 +439,8 @@ static void check_x2apic(void)
 	check_halt();
 	wrmsr(IA32_APIC_BASE, rdmsr(IA32_APIC_BASE) & ~(APIC_BASE_EN | APIC_BASE_EXTD));
 	wrmsr(IA32_APIC_BASE, rdmsr(IA32_APIC_BASE) | APIC_BASE_EN);
-	report(lapic_read(SVR) == 0xff, "after off and on it is as after a reset: SVR %x", lapic_read(SVR));
+	report(lapic_read(SVR) == 0xff, "after off and on it is as after a reset: SVR %x",
+	       lapic_read(SVR));
 	lapic_write(SVR, 0x1ff);
 }
 
@@ -420,7 +455,7 @@ static void check_xapic_ipis(void)
 	lapic_write(ICR2, 0x02000000);
 	lapic_write(ICR, 0x845); /* logical */
 	lapic_write(ICR2, 0xff000000);
-	lapic_write(ICR, 0x46); /* broadcast */
+	lapic_write(ICR, 0x46);    /* broadcast */
 	lapic_write(ICR, 0x80047); /* all */
 	lapic_write(ICR, 0xc0048); /* others */
 	lapic_write(ICR2, 0x05000000);

@@ -4,7 +4,7 @@
 
 #define PIC_BASE   0x20
 #define PIT_VECTOR 0x20
-#define PIT_HZ	   1193182
+#define PIT_HZ     1193182
 
 enum { LINT0 = 0x350, ISR = 0x100, IRR = 0x200, TMR = 0x180, EOI = 0xb0 };
 
@@ -20,7 +20,8 @@ static bool lapic_bit(u32 bank, u8 vector)
 
 static void pic_init(u16 mask)
 {
-	static const u8 icw[2][4] = { { 0x11, PIC_BASE, 0x04, 0x01 }, { 0x11, PIC_BASE + 8, 0x02, 0x01 } };
+	static const u8 icw[2][4] = { { 0x11, PIC_BASE, 0x04, 0x01 },
+				      { 0x11, PIC_BASE + 8, 0x02, 0x01 } };
 
 	for (unsigned int chip = 0; chip < 2; chip++) {
 		u16 port = chip ? 0xa0 : 0x20;
@@ -64,7 +65,8 @@ static void check_pit_by_pic(void)
 	pit_rate(1000);
 	halt_until(PIT_VECTOR, 5, 2000000);
 	took = rdtsc() - start;
-	report(irq_count[PIT_VECTOR] == 5 && irq_total == 5, "PIT by PIC: %u, all %u", irq_count[PIT_VECTOR], irq_total);
+	report(irq_count[PIT_VECTOR] == 5 && irq_total == 5, "PIT by PIC: %u, all %u",
+	       irq_count[PIT_VECTOR], irq_total);
 	report(took >= microseconds(4900), "PIT: 5 ms took %lu ticks", took);
 	if (!option("shared"))
 		report(took < microseconds(6100), "PIT: 5 ms took %lu ticks", took);
@@ -141,7 +143,8 @@ static void check_rtc_by_pic(void)
 	trap_hook = NULL;
 	irq_clear();
 	(void)wait_irq(PIC_BASE + 8, 3, 5000);
-	report(irq_count[PIC_BASE + 8] == 1, "without a read of register C only one: %u", irq_count[PIC_BASE + 8]);
+	report(irq_count[PIC_BASE + 8] == 1, "without a read of register C only one: %u",
+	       irq_count[PIC_BASE + 8]);
 	cmos_write(0x0b, cmos(0x0b) & (u8)~0x40);
 	(void)cmos(0x0c);
 	pic_init(0xffff);
@@ -163,7 +166,8 @@ static void check_ioapic_edge(void)
 	route(2, 0x52);
 	pit_rate(1000);
 	halt_until(0x52, 5, 2000000);
-	report(irq_count[0x52] == 5 && irq_total == 5, "PIT by I/O APIC pin 2: %u, all %u", irq_count[0x52], irq_total);
+	report(irq_count[0x52] == 5 && irq_total == 5, "PIT by I/O APIC pin 2: %u, all %u",
+	       irq_count[0x52], irq_total);
 	report(!lapic_bit(TMR, 0x52), "an edge in the TMR");
 	route(2, 0x10052);
 	irq_clear();
@@ -256,7 +260,8 @@ static void check_uart(void)
 	n = 0;
 	while (!irq_count[0x54] && n++ < 1000)
 		window();
-	report(irq_count[0x54] && (inb(UART + 2) & 0xf) != 1 && inb(UART) == 'x', "received data by loopback");
+	report(irq_count[0x54] && (inb(UART + 2) & 0xf) != 1 && inb(UART) == 'x',
+	       "received data by loopback");
 	outb(UART + 1, 0);
 	outb(UART + 4, 0x0b);
 	outb(UART + 2, 7);

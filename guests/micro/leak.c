@@ -142,7 +142,7 @@ static void poison(void)
 
 static bool asked_to_end(void)
 {
-	u64 end = rdtsc() + microseconds(100000);
+	u64 end = rdtsc() + microseconds(1000000);
 
 	while (rdtsc() < end) {
 		if ((inb(0x3fd) & 1) && inb(0x3f8) == 'q')

@@ -31,8 +31,15 @@ static const struct range swept[] = { { 0, 0x1fff },
 				      { 0x40000000, 0x40000fff },
 				      { 0xc0000000, 0xc0001fff } };
 
+static bool has_xsaves(void)
+{
+	return cpuid(0xd, 1).eax & BIT(3);
+}
+
 static bool is_there(u32 msr)
 {
+	if (msr == IA32_XSS)
+		return has_xsaves();
 	for (unsigned int i = 0; i < ARRAY_SIZE(there); i++) {
 		if (msr >= there[i].first && msr <= there[i].last)
 			return true;
@@ -184,7 +191,9 @@ static void check_rest(void)
 	report(!msr_try_write(IA32_DEBUGCTL, 1), "DEBUGCTL.LBR is #GP");
 	report(!msr_try_write(IA32_DEBUGCTL, BIT(6)), "DEBUGCTL.TR is #GP");
 	wrmsr(IA32_DEBUGCTL, 0);
-	report(msr_try_write(IA32_XSS, 0) && !msr_try_write(IA32_XSS, BIT(8)), "XSS: 0 alone");
+	if (has_xsaves())
+		report(msr_try_write(IA32_XSS, 0) && !msr_try_write(IA32_XSS, BIT(8)),
+		       "XSS: 0 alone");
 	report(msr_try_write(IA32_TSC_AUX, 0x1234), "TSC_AUX");
 	report(TRY("rdtscp\n\tcmp $0x1234, %%ecx\n\tje 1f\n\tud2\n1:",
 		   :
