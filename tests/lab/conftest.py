@@ -1,0 +1,6 @@
+"""The tests of the lab use its programs from beside themselves."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
