@@ -29,6 +29,8 @@ enum {
 #define LVT_MASKED         BIT(16)
 #define LVT_TSC_DEADLINE   BIT(18)
 #define ICR_NMI            (4u << 8)
+#define ICR_INIT           (5u << 8)
+#define ICR_STARTUP        (6u << 8)
 #define ICR_PENDING        BIT(12)
 #define ICR_ASSERT         BIT(14)
 #define ICR_SELF           BIT(18)
@@ -143,6 +145,16 @@ void lapic_send_self_ipi(u8 vector)
 		write_icr(0, (u32)(ICR_SELF | ICR_ASSERT) | vector);
 	else
 		apic_write(APIC_SELF_IPI, vector);
+}
+
+void lapic_send_init(u32 apic_id)
+{
+	write_icr(apic_id, (u32)ICR_ASSERT | ICR_INIT);
+}
+
+void lapic_send_startup(u32 apic_id, u8 page)
+{
+	write_icr(apic_id, (u32)ICR_ASSERT | ICR_STARTUP | page);
 }
 
 void lapic_send_nmi(u32 apic_id)

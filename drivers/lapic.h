@@ -25,6 +25,9 @@ void lapic_eoi(void);
 void lapic_send_ipi(u32 apic_id, u8 vector);
 void lapic_send_self_ipi(u8 vector);
 void lapic_send_nmi(u32 apic_id);
+void lapic_send_init(u32 apic_id);
+/* The CPU starts in real mode at physical page number @page. */
+void lapic_send_startup(u32 apic_id, u8 page);
 
 /*
  * One interrupt of @vector when the host's TSC reaches a deadline, by TSC-deadline mode or, on CPUs

@@ -21,6 +21,7 @@ static struct {
 	struct console_hooks hooks;
 	struct console_vm vm[CONSOLE_VMS];
 	unsigned int focus;
+	bool moved;   /* the focus has, by the operator or because a VM ended */
 	bool escaped; /* the last key was the escape key */
 } console;
 
@@ -127,6 +128,12 @@ static void set_focus(unsigned int id, struct todo *todo)
 	drain_backlog(vm);
 }
 
+static void move_focus(unsigned int id, struct todo *todo)
+{
+	console.moved = true;
+	set_focus(id, todo);
+}
+
 /* Keys */
 
 static void key_quit(u8 key, struct todo *todo)
@@ -157,7 +164,7 @@ static void key_next(u8 key, struct todo *todo)
 		unsigned int id = (console.focus + i) % CONSOLE_VMS;
 
 		if (console.vm[id].name) {
-			set_focus(id, todo);
+			move_focus(id, todo);
 			return;
 		}
 	}
@@ -168,7 +175,7 @@ static void key_number(u8 key, struct todo *todo)
 	unsigned int id = key - (unsigned int)'1';
 
 	if (id < CONSOLE_VMS && console.vm[id].name)
-		set_focus(id, todo);
+		move_focus(id, todo);
 	else
 		pr_info("there is no vm %c\n", key);
 }
@@ -235,6 +242,7 @@ void console_init(const struct console_line *line, const struct console_hooks *h
 	console.line = *line;
 	console.hooks = *hooks;
 	console.focus = 0;
+	console.moved = false;
 	console.escaped = false;
 	for (unsigned int i = 0; i < CONSOLE_VMS; i++) {
 		struct console_vm *vm = &console.vm[i];
@@ -257,6 +265,7 @@ static void drop_input(struct console_vm *vm)
 void console_vm_started(unsigned int id, const char *name)
 {
 	struct console_vm *vm = &console.vm[id];
+	struct todo todo = { 0 };
 
 	output_lock(&console.lock);
 	vm->name = name;
@@ -265,7 +274,9 @@ void console_vm_started(unsigned int id, const char *name)
 	drop_input(vm);
 	if (!console.vm[console.focus].name)
 		console.focus = id;
-	output_unlock(&console.lock);
+	else if (!console.moved && id < console.focus)
+		set_focus(id, &todo);
+	unlock_and_do(&todo);
 }
 
 void console_vm_stopped(unsigned int id)
@@ -281,7 +292,7 @@ void console_vm_stopped(unsigned int id)
 		unsigned int next = (id + i) % CONSOLE_VMS;
 
 		if (console.vm[next].running)
-			set_focus(next, &todo);
+			move_focus(next, &todo);
 	}
 	unlock_and_do(&todo);
 }

@@ -37,7 +37,10 @@ struct console_hooks {
 /* @line and @hooks are copied. No VM is there yet. */
 void console_init(const struct console_line *line, const struct console_hooks *hooks);
 
-/* VM @vm (< CONSOLE_VMS) of @name, which must stay, starts. The first one gets the focus. */
+/*
+ * VM @vm (< CONSOLE_VMS) of @name, which must stay, starts. Until the focus has moved, the one with
+ * the lowest number has it, whichever comes first.
+ */
 void console_vm_started(unsigned int vm, const char *name);
 
 /*

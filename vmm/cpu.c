@@ -10,6 +10,7 @@
 void cpu_load_segments(u64 code, u64 data, u64 tss);
 
 static struct cpu *cpus;
+static struct cpu *boot_cpu;
 
 static const char stack_name[CPU_STACKS][16] = { "main", "NMI", "double fault", "machine check" };
 
@@ -92,10 +93,16 @@ void cpu_init(struct cpu *cpu)
 	cpu->apic_id = read_apic_id();
 }
 
+struct cpu *cpu_boot(void)
+{
+	return boot_cpu;
+}
+
 int cpu_init_boot(struct cpu *cpu)
 {
 	int err = cpu_prepare(cpu, 0);
 
+	boot_cpu = cpu;
 	if (!err)
 		cpu_init(cpu);
 	return err;

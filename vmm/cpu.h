@@ -5,7 +5,10 @@
 #ifndef VMM_CPU_H
 #define VMM_CPU_H
 
+#include <stdatomic.h>
 #include "lib/types.h"
+
+struct vcpu;
 
 /* Selectors of the GDT: also what the host-state area of a VMCS names. */
 #define CPU_SEL_CODE 0x08
@@ -33,7 +36,11 @@ struct cpu {
 	struct cpu *self; /* at %gs:0 */
 	unsigned int id;  /* 0 = the boot CPU, then counted up */
 	u32 apic_id;
-	u64 nmis; /* that came while the VMM ran */
+	u64 nmis;             /* that came while the VMM ran */
+	struct vcpu *vcpu;    /* whose registers it holds, or NULL (vcpu_state.c) */
+	u64 timer_deadline;   /* what its local APIC's timer is armed for (host.c) */
+	atomic_bool kicked;   /* somebody wants the run loop to look around (run.c) */
+	unsigned int last_vm; /* that had its turn (run.c) */
 	u64 gdt[5];
 	struct cpu_tss tss;
 	hpa_t stack_top[CPU_STACKS];
@@ -66,6 +73,9 @@ static inline struct cpu *this_cpu(void)
 
 /* The same, but NULL where cpu_init has not been yet. */
 struct cpu *this_cpu_or_null(void);
+
+/* The one that cpu_init_boot has made. */
+struct cpu *cpu_boot(void);
 
 /* Lowest and highest address + 1 of the stack that holds @addr; false when none of ours does. */
 bool cpu_stack_bounds(hpa_t addr, hpa_t *bottom, hpa_t *top);

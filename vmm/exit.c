@@ -6,16 +6,6 @@
 #include "vmm/vm.h"
 #include "vmx/controls.h"
 
-/* What the CPU was told to do with an exit of its own: a ring for panics. Power of two. */
-#define EXIT_LOG 32
-
-static struct {
-	u32 reason;
-	u32 vm;
-
-} exit_log[EXIT_LOG];
-static unsigned int exit_log_next;
-
 /* The guest must not see that it could have been anything but an unknown instruction. */
 static enum outcome exit_undefined(struct vcpu *vcpu)
 {
@@ -298,8 +288,7 @@ bool exit_dispatch(struct vcpu *vcpu)
 		requeue_event(vcpu);
 	if (h->qualification)
 		vcpu->exit_qualification = vmcs_read(EXIT_QUALIFICATION);
-	exit_log[exit_log_next++ % EXIT_LOG].reason = reason;
-	exit_log[(exit_log_next - 1) % EXIT_LOG].vm = vcpu->vm->id;
+	vcpu->log[vcpu->log_next++ % VCPU_LOG] = reason;
 
 	outcome = unlikely(reason & EXIT_REASON_ENTRY_FAILURE) ? exit_entry_failure(vcpu)
 							       : h->handle(vcpu);
@@ -314,12 +303,14 @@ bool exit_dispatch(struct vcpu *vcpu)
 
 void exit_log_dump(void)
 {
-	unsigned int n = MIN(exit_log_next, (unsigned int)EXIT_LOG);
+	const struct cpu *cpu = this_cpu_or_null();
+	const struct vcpu *vcpu = cpu ? cpu->vcpu : NULL;
+	unsigned int n = vcpu ? MIN(vcpu->log_next, (unsigned int)VCPU_LOG) : 0;
 
-	for (unsigned int i = exit_log_next - n; i != exit_log_next; i++) {
-		u32 reason = exit_log[i % EXIT_LOG].reason;
+	for (unsigned int i = 0; i < n; i++) {
+		u32 reason = vcpu->log[(vcpu->log_next - n + i) % VCPU_LOG];
 
-		panic_print("exit %u: vm %u, %s", exit_log_next - i, exit_log[i % EXIT_LOG].vm,
+		panic_print("exit %u of %u: vm %u, %s", i + 1, n, vcpu->vm->id,
 			    vmx_exit_reason_name(reason & EXIT_REASON_BASIC));
 	}
 }

@@ -27,7 +27,7 @@ struct exit_handler {
 };
 extern const struct exit_handler exit_table[VMX_EXIT_REASON_COUNT];
 
-/* Print the last exits, newest last: for panic. */
+/* Print the last exits of the vCPU on this CPU, newest last: for panic. */
 void exit_log_dump(void);
 
 /* Handlers that live in files of their own. */

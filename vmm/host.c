@@ -8,6 +8,7 @@
 #include "lib/printk.h"
 #include "lib/x86.h"
 #include "vmm/console.h"
+#include "vmm/cpu.h"
 #include "vmm/hostpt.h"
 #include "vmm/trap.h"
 
@@ -16,18 +17,25 @@ enum {
 	VECTOR_I8259 = 0x20,
 	VECTOR_TIMER = 0x30,
 	VECTOR_UART = 0x31,
+	VECTOR_KICK = 0x32,
 	VECTOR_SPURIOUS = 0xff,
 };
 
 static struct ioapic ioapics[ACPI_MAX_IOAPICS];
 static struct uart *uart;
 static struct fbtext *fbtext;
-static u64 timer_deadline;
 
 static void on_timer(void *arg, struct trap_frame *frame)
 {
 	(void)arg, (void)frame;
-	timer_deadline = ~0ULL;
+	this_cpu()->timer_deadline = ~0ULL;
+	lapic_eoi();
+}
+
+static void on_kick(void *arg, struct trap_frame *frame)
+{
+	(void)arg, (void)frame;
+	atomic_store(&this_cpu()->kicked, true);
 	lapic_eoi();
 }
 
@@ -120,6 +128,13 @@ static u64 measure_lapic_timer(u64 tsc_hz)
 	return (u64)lapic_timer_count() * tsc_hz / (end - start);
 }
 
+void host_init_cpu(u64 tsc_hz)
+{
+	lapic_init((void *)(uintptr_t)lapic_base(), VECTOR_SPURIOUS);
+	this_cpu()->timer_deadline = ~0ULL;
+	lapic_timer_init(VECTOR_TIMER, tsc_hz, measure_lapic_timer(tsc_hz));
+}
+
 int host_init(const struct boot_info *info, const struct acpi_info *acpi, u64 tsc_hz)
 {
 	int err = map_controllers(acpi);
@@ -129,10 +144,9 @@ int host_init(const struct boot_info *info, const struct acpi_info *acpi, u64 ts
 	uart = info->uart;
 	fbtext = info->fbtext;
 	i8259_disable(VECTOR_I8259);
-	lapic_init((void *)(uintptr_t)lapic_base(), VECTOR_SPURIOUS);
 	trap_set_handler(VECTOR_TIMER, on_timer, NULL);
-	timer_deadline = ~0ULL;
-	lapic_timer_init(VECTOR_TIMER, tsc_hz, measure_lapic_timer(tsc_hz));
+	trap_set_handler(VECTOR_KICK, on_kick, NULL);
+	host_init_cpu(tsc_hz);
 	if (uart) {
 		trap_set_handler(VECTOR_UART, on_uart, NULL);
 		route_isa(acpi, info->uart_port == UART_COM1 ? 4 : 3, VECTOR_UART);
@@ -141,9 +155,19 @@ int host_init(const struct boot_info *info, const struct acpi_info *acpi, u64 ts
 	return 0;
 }
 
+void host_kick(struct cpu *cpu)
+{
+	if (cpu == this_cpu())
+		atomic_store(&cpu->kicked, true);
+	else
+		lapic_send_ipi(cpu->apic_id, VECTOR_KICK);
+}
+
 void host_poll(void)
 {
 	__asm__ volatile("sti; nop; cli" : : : "memory");
+	if (this_cpu()->id)
+		return;
 	if (uart)
 		uart_poll(uart);
 	console_poll();
@@ -151,9 +175,11 @@ void host_poll(void)
 
 void host_timer(u64 deadline)
 {
-	if (deadline == timer_deadline)
+	struct cpu *cpu = this_cpu();
+
+	if (deadline == cpu->timer_deadline)
 		return;
-	timer_deadline = deadline;
+	cpu->timer_deadline = deadline;
 	if (deadline == ~0ULL)
 		lapic_timer_stop();
 	else

@@ -6,11 +6,21 @@
 #include "vmm/acpi.h"
 #include "vmm/boot_info.h"
 #include "vmm/console.h"
+#include "vmm/cpu.h"
 
 /* Interrupt controllers, timer and the UART's interrupt. -errno, and said why. */
 int host_init(const struct boot_info *info, const struct acpi_info *acpi, u64 tsc_hz) __must_check;
 
-/* Let pending interrupts in, and move console bytes in both directions. Interrupts are off after. */
+/* The same for another CPU, on that CPU: its local APIC. */
+void host_init_cpu(u64 tsc_hz);
+
+/* Have @cpu's run loop look around soon. Any CPU may call it. */
+void host_kick(struct cpu *cpu);
+
+/*
+ * Let pending interrupts in and, on the boot CPU, which has the console's line, move its bytes in both
+ * directions. Interrupts are off after.
+ */
 void host_poll(void);
 
 /* Interrupt this CPU at host TSC @deadline; ~0 = never. */

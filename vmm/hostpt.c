@@ -262,6 +262,17 @@ int hostpt_guard(hpa_t hpa)
 	return err;
 }
 
+int hostpt_set_code(hpa_t hpa, bool code)
+{
+	int err;
+
+	if (hpa >= MIB(1) || mem_owner(hpa) != MEM_OWNER_LOW)
+		return -EINVAL;
+	err = set("start code", hpa, hpa + PAGE_SIZE, code ? RX : RW);
+	flush();
+	return err;
+}
+
 bool hostpt_readable(hpa_t hpa, u64 size)
 {
 	if (size > ~0ULL - hpa)

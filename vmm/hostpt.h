@@ -57,6 +57,12 @@ int hostpt_map(hpa_t hpa, u64 size, enum hostpt_flags flags) __must_check;
 /* Take the page at @hpa out of the map for ever: what lies above it is a stack. */
 int hostpt_guard(hpa_t hpa) __must_check;
 
+/*
+ * Make the page of data at @hpa one of code (r-x), or take that back: for the start of other CPUs,
+ * which cannot begin in the image. -EINVAL for what is no free memory below 1 MiB.
+ */
+int hostpt_set_code(hpa_t hpa, bool code) __must_check;
+
 /* May the VMM read all of [hpa, hpa + size)? For tables whose addresses others have written. */
 bool hostpt_readable(hpa_t hpa, u64 size);
 

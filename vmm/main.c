@@ -3,6 +3,7 @@
 #include "drivers/rtc.h"
 #include "lib/printk.h"
 #include "vmm/acpi.h"
+#include "vmm/ap.h"
 #include "vmm/boot_info.h"
 #include "vmm/cpu.h"
 #include "vmm/cpuid.h"
@@ -60,14 +61,23 @@ static void read_mtrrs(struct mtrr *mtrr)
 	}
 }
 
+/* VMX root operation on this CPU, which has to be like the one whose capabilities were read. */
+static int enter_vmx(void)
+{
+	struct vmcs *region = (struct vmcs *)(uintptr_t)mem_alloc_page(MEM_OWNER_VMM);
+
+	if (!region)
+		panic("no page for VMXON");
+	return vmx_on(&vmm.caps, region);
+}
+
 static int start_vmx(const struct host_config *config)
 {
 	struct vmx_platform platform = {
 		.acpi_oem = acpi.oem_id,
 		.hypervisor = cpuid(1, 0).ecx & BIT(31),
 	};
-	struct vmcs *region;
-	int err = vmx_check_cpu();
+	int err = vmx_check_cpu(true);
 
 	if (err)
 		return err;
@@ -75,12 +85,26 @@ static int start_vmx(const struct host_config *config)
 	vmx_caps_choose(&vmm.caps, &platform, config->mask, config->unmask);
 	err = vmx_controls_choose(&vmm.caps, &vmm.controls);
 	vmx_caps_report(&vmm.caps);
-	if (err)
-		return err;
-	region = (struct vmcs *)(uintptr_t)mem_alloc_page(MEM_OWNER_VMM);
-	if (!region)
-		panic("no page for VMXON");
-	return vmx_on(&vmm.caps, region);
+	return err ? err : enter_vmx();
+}
+
+/* What each other CPU does, on its own stack. */
+static void ap_main(struct cpu *cpu)
+{
+	struct vmx_caps caps;
+
+	host_init_cpu(vmm.tsc_hz);
+	if (vmx_check_cpu(false))
+		return;
+	vmx_caps_read(&caps);
+	if (caps.basic != vmm.caps.basic || caps.present != vmm.caps.present) {
+		pr_warn("cpu %u: its VT-x is not the boot CPU's: not used\n", cpu->id);
+		return;
+	}
+	if (enter_vmx())
+		return;
+	ap_online();
+	run_ap(cpu);
 }
 
 static void selftest(void)
@@ -135,6 +159,8 @@ static void vmm_run(void *arg)
 		pr_err("no VM can run on this machine\n");
 		finish(info, true);
 	}
+	pr_info("cpu: %u of %u in VMX root operation\n", ap_start_all(&acpi, vmm.tsc_hz, ap_main),
+		vmm.host_cpus);
 	start_vms(info);
 }
 

@@ -253,6 +253,19 @@ void mem_free_owner(u32 owner)
 	}
 }
 
+hpa_t mem_low_pages(unsigned int pages)
+{
+	hpa_t found = 0;
+
+	for (unsigned int i = 0; i < nr_blocks; i++) {
+		u64 size = blocks[i].end - blocks[i].base;
+
+		if (blocks[i].owner == MEM_OWNER_LOW && size >= pages * PAGE_SIZE && blocks[i].base)
+			found = blocks[i].end - pages * PAGE_SIZE;
+	}
+	return found;
+}
+
 u32 mem_owner(hpa_t addr)
 {
 	unsigned int i = find(addr);

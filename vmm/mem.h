@@ -47,6 +47,9 @@ void mem_free(hpa_t base, u64 size, u32 owner);
 /* Give back all that @owner has, scrubbed. */
 void mem_free_owner(u32 owner);
 
+/* @pages of the free memory below 1 MiB, in a row, for good; 0 when there are none. */
+hpa_t mem_low_pages(unsigned int pages) __must_check;
+
 u32 mem_owner(hpa_t addr);
 /* Is all of [base, base + size) @owner's? An empty range is nobody's. */
 bool mem_owned(hpa_t base, u64 size, u32 owner);

@@ -1,5 +1,7 @@
 #include "vmm/run.h"
 #include "lib/printk.h"
+#include "lib/spinlock.h"
+#include "vmm/ap.h"
 #include "vmm/console.h"
 #include "vmm/dump.h"
 #include "vmm/exit.h"
@@ -14,11 +16,16 @@
 /* A VM that crashes again and again is started again after 1, 2, 4 ... 64 seconds. */
 #define BACKOFF_MAX_SHIFT 6
 
-static bool quit;
+static atomic_bool quit;
+
+/* VMs start and end one at a time: memory, and the tables that are printed, are everybody's. */
+static struct spinlock life_lock;
 
 void run_quit(void)
 {
-	quit = true;
+	atomic_store(&quit, true);
+	for (unsigned int i = 0; cpu_by_id(i); i++)
+		host_kick(cpu_by_id(i));
 }
 
 /* Host TSC at which @vm's next alarm is due. */
@@ -73,10 +80,11 @@ static void entry_refused(struct vcpu *vcpu, enum vmx_entry_result result)
 static void run_vcpu(struct vcpu *vcpu, u64 slice_end)
 {
 	struct vm *vm = vcpu->vm;
+	const struct cpu *cpu = vm->cpu;
 	u64 now = rdtsc();
 
 	vcpu_load(vcpu);
-	while (now < slice_end) {
+	while (now < slice_end && !atomic_load_explicit(&cpu->kicked, memory_order_relaxed)) {
 		u64 alarm = run_timers(vm, now), before;
 		enum vmx_entry_result result;
 
@@ -108,27 +116,35 @@ static void run_vcpu(struct vcpu *vcpu, u64 slice_end)
 
 static void try_start(struct vm *vm)
 {
-	if (!vm_start(vm)) {
+	int err;
+
+	spin_lock(&life_lock);
+	err = vm_start(vm);
+	spin_unlock(&life_lock);
+	if (!err) {
 		console_vm_started(vm->id, vm->config->name);
 		return;
 	}
 	pr_err("vm %s: not started\n", vm->config->name);
 	if (vm->starts)
 		console_vm_stopped(vm->id);
+	vm->state = VM_OFF;
 }
 
 static void reap(struct vm *vm, u64 now)
 {
 	unsigned int shift;
 
+	spin_lock(&life_lock);
 	vm_finish(vm);
-	if (quit || !vm_wants_restart(vm)) {
+	spin_unlock(&life_lock);
+	if (atomic_load(&quit) || !vm_wants_restart(vm)) {
 		console_vm_stopped(vm->id);
 		return;
 	}
 	if (vm->end != VM_END_CRASH) {
 		vm->crashes = 0;
-		try_start(vm);
+		vm->state = VM_STARTING;
 		return;
 	}
 	shift = MIN(vm->crashes, (unsigned int)BACKOFF_MAX_SHIFT);
@@ -138,87 +154,118 @@ static void reap(struct vm *vm, u64 now)
 	pr_info("vm %s: starts again in %u s\n", vm->config->name, 1u << shift);
 }
 
-/* Bring each VM's life up to date. Returns how many are alive; @deadline: when one wants a look. */
-static unsigned int tend(u64 now, u64 *deadline)
+static void tend_vm(struct vm *vm, u64 now, u64 *deadline)
 {
-	unsigned int alive = 0;
+	if (atomic_load(&quit))
+		vm_stop(vm, VM_END_POWEROFF, "quit by the operator");
+	if (vm->state == VM_ENDED)
+		reap(vm, now);
+	if (atomic_load(&quit))
+		vm->state = VM_OFF;
+	if (vm->state == VM_STARTING || (vm->state == VM_WAITING && now >= vm->restart_at))
+		try_start(vm);
+	if (atomic_load_explicit(&vm->events, memory_order_relaxed))
+		vm_handle_events(vm);
+	if (vm->state == VM_RUNNING)
+		*deadline = MIN(*deadline, run_timers(vm, now));
+	else if (vm->state == VM_WAITING)
+		*deadline = MIN(*deadline, vm->restart_at);
+}
 
-	*deadline = ~0ULL;
+/* Bring the life of this CPU's VMs up to date. Returns when one wants a look again. */
+static u64 tend(const struct cpu *cpu)
+{
+	u64 now = rdtsc(), deadline = ~0ULL;
+
 	for (unsigned int i = 0; i < vmm.vms; i++) {
 		struct vm *vm = &vmm.vm[i];
 
-		if (vm->state == VM_ENDED)
-			reap(vm, now);
-		if (vm->state == VM_WAITING && now >= vm->restart_at) {
-			vm->state = VM_OFF;
-			try_start(vm);
-		}
-		if (vm->state == VM_RUNNING)
-			*deadline = MIN(*deadline, run_timers(vm, now));
-		else if (vm->state == VM_WAITING)
-			*deadline = MIN(*deadline, vm->restart_at);
-		alive += vm->state != VM_OFF;
+		if (vm->cpu != cpu || vm->state == VM_OFF)
+			continue;
+		tend_vm(vm, now, &deadline);
+		if (vm->state == VM_OFF && cpu->id)
+			host_kick(cpu_by_id(0)); /* which waits for the last one */
 	}
-	return alive;
+	return deadline;
 }
 
-/* The next VM in turn whose vCPU can run, or NULL. */
-static struct vm *pick(void)
+static bool all_off(void)
 {
-	static unsigned int last;
+	for (unsigned int i = 0; i < vmm.vms; i++) {
+		if (vmm.vm[i].state != VM_OFF)
+			return false;
+	}
+	return true;
+}
 
+/* The next VM of this CPU whose vCPU can run, in turn, or NULL. */
+static struct vm *pick(struct cpu *cpu)
+{
 	for (unsigned int i = 1; i <= vmm.vms; i++) {
-		struct vm *vm = &vmm.vm[(last + i) % vmm.vms];
+		struct vm *vm = &vmm.vm[(cpu->last_vm + i) % vmm.vms];
 
-		if (vm->state == VM_RUNNING && !waits_for_console(vm) &&
+		if (vm->cpu == cpu && vm->state == VM_RUNNING && !waits_for_console(vm) &&
 		    (!vm->vcpu->halted || vcpu_has_work(vm->vcpu))) {
-			last = vm->id;
+			cpu->last_vm = vm->id;
 			return vm;
 		}
 	}
 	return NULL;
 }
 
-void run_vms(void)
+static void run_cpu(struct cpu *cpu)
 {
-	u64 deadline;
-
-	for (unsigned int i = 0; i < vmm.vms; i++)
-		try_start(&vmm.vm[i]);
-	while (!quit) {
-		u64 now = rdtsc();
+	for (;;) {
+		u64 deadline;
 		struct vm *vm;
 
+		atomic_store(&cpu->kicked, false);
 		host_poll();
-		if (!tend(now, &deadline))
+		deadline = tend(cpu);
+		if (!cpu->id && all_off())
 			return;
-		vm = pick();
+		vm = pick(cpu);
 		if (vm)
 			run_vcpu(vm->vcpu, rdtsc() + vmm.tsc_hz / SLICE_HZ);
-		else
-			host_idle(MIN(
-				deadline,
-				now + vmm.tsc_hz)); /* at most a second: nothing is lost for long */
+		else if (!atomic_load(
+				 &cpu->kicked)) /* at most a second: nothing is lost for long */
+			host_idle(MIN(deadline, rdtsc() + vmm.tsc_hz));
 	}
-	for (unsigned int i = 0; i < vmm.vms; i++)
-		vm_stop(&vmm.vm[i], VM_END_POWEROFF, "quit by the operator");
-	(void)tend(rdtsc(), &deadline);
+}
+
+void run_ap(struct cpu *cpu)
+{
+	run_cpu(cpu);
+}
+
+void run_vms(void)
+{
+	unsigned int cpus = 0;
+
+	while (cpu_by_id(cpus))
+		cpus++;
+	for (unsigned int i = 0; i < vmm.vms; i++) {
+		struct vm *vm = &vmm.vm[i];
+
+		vm->cpu = cpu_by_id(i % cpus);
+		vm->state = VM_STARTING;
+		host_kick(vm->cpu);
+	}
+	run_cpu(this_cpu());
 }
 
 void run_list(void)
 {
 	static const char *const states[] = {
-		[VM_OFF] = "off",
-		[VM_RUNNING] = "running",
+		[VM_OFF] = "off",         [VM_STARTING] = "starting",
+		[VM_RUNNING] = "running", [VM_WAITING] = "waits to start again",
 		[VM_ENDED] = "ending",
-		[VM_WAITING] = "waits to start again",
 	};
 
 	for (unsigned int i = 0; i < vmm.vms; i++) {
 		const struct vm *vm = &vmm.vm[i];
 
-		pr_info("%u %s: %s%s\n", i + 1, vm->config->name,
-			vm->state == VM_RUNNING && vm->vcpu->halted ? "idle" : states[vm->state],
-			console_focus() == i ? " (this console)" : "");
+		pr_info("%u %s: %s on CPU %u%s\n", i + 1, vm->config->name, states[vm->state],
+			vm->cpu->id, console_focus() == i ? " (this console)" : "");
 	}
 }

@@ -2,8 +2,13 @@
 #ifndef VMM_RUN_H
 #define VMM_RUN_H
 
+struct cpu;
+
 /* Start all VMs and run them until the last one has stopped, or the operator quits. */
 void run_vms(void);
+
+/* The same loop for a CPU other than the boot CPU: comes back never. */
+void run_ap(struct cpu *cpu);
 
 /* The operator wants the machine to end. */
 void run_quit(void);

@@ -29,6 +29,7 @@ struct vcpu_fpu {
 };
 
 #define VCPU_MSRS 6
+#define VCPU_LOG  32 /* a power of two */
 
 struct vcpu {
 	struct guest_regs regs;
@@ -54,6 +55,8 @@ struct vcpu {
 	u64 msr[VCPU_MSRS]; /* see vcpu_state.c: the MSRs that a vCPU takes along */
 	struct vcpu_fpu *fpu;
 	u64 entries;
+	u32 log[VCPU_LOG]; /* the last exit reasons, a ring: for panic */
+	unsigned int log_next;
 	u64 exits[VMX_EXIT_REASON_COUNT];
 	u64 ticks[VMX_EXIT_REASON_COUNT]; /* TSC ticks spent in the VMM, by what the exit was for */
 };
@@ -70,11 +73,11 @@ void vcpu_destroy(struct vcpu *vcpu);
 /* Make this CPU's registers and VMCS those of @vcpu, in place of whichever it ran before. */
 void vcpu_load(struct vcpu *vcpu);
 
-/* The registers that vcpu_load switches, as after a reset. */
-void vcpu_state_init(struct vcpu *vcpu);
-
 /* The vCPU whose registers this CPU holds, or NULL. */
 struct vcpu *vcpu_current(void);
+
+/* The registers that vcpu_load switches, as after a reset. */
+void vcpu_state_init(struct vcpu *vcpu);
 
 /* Queue a hardware exception for the next entry; a second one on top of it makes #DF or a shutdown. */
 void vcpu_inject_exception(struct vcpu *vcpu, u8 vector, u32 error);

@@ -10,13 +10,6 @@
 static const u32 switched_msrs[VCPU_MSRS] = { IA32_STAR,  IA32_LSTAR,          IA32_CSTAR,
 					      IA32_FMASK, IA32_KERNEL_GS_BASE, IA32_TSC_AUX };
 
-static struct vcpu *current; /* one CPU for now: becomes a member of struct cpu */
-
-struct vcpu *vcpu_current(void)
-{
-	return current;
-}
-
 static bool has_msr(const struct vcpu *vcpu, u32 msr)
 {
 	return msr != IA32_TSC_AUX || cpuid_has(&vcpu->cpuid, 0x80000001, 0, CPUID_EDX, 27);
@@ -107,19 +100,26 @@ static void state_restore(const struct vcpu *vcpu)
 
 void vcpu_load(struct vcpu *vcpu)
 {
-	if (current == vcpu)
+	struct cpu *cpu = this_cpu();
+
+	if (cpu->vcpu == vcpu)
 		return;
-	if (current)
-		state_save(current);
-	current = vcpu;
+	if (cpu->vcpu)
+		state_save(cpu->vcpu);
+	cpu->vcpu = vcpu;
 	vmcs_load(vcpu->vmcs);
 	state_restore(vcpu);
+}
+
+struct vcpu *vcpu_current(void)
+{
+	return this_cpu()->vcpu;
 }
 
 void vcpu_destroy(struct vcpu *vcpu)
 {
 	if (vcpu->vmcs)
 		vmcs_clear(vcpu->vmcs);
-	if (current == vcpu)
-		current = NULL;
+	if (this_cpu()->vcpu == vcpu)
+		this_cpu()->vcpu = NULL;
 }

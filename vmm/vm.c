@@ -234,14 +234,32 @@ bool vm_wants_restart(const struct vm *vm)
 	return false;
 }
 
+static void add_event(unsigned int id, unsigned int event)
+{
+	struct vm *vm = &vmm.vm[id];
+
+	if (id >= vmm.vms || vm->state != VM_RUNNING)
+		return;
+	atomic_fetch_or(&vm->events, event);
+	host_kick(vm->cpu);
+}
+
 void vm_console_input(unsigned int id)
 {
-	if (id < vmm.vms && vmm.vm[id].state == VM_RUNNING)
-		machine_console_input(&vmm.vm[id]);
+	add_event(id, VM_EVENT_INPUT);
 }
 
 void vm_console_output(unsigned int id)
 {
-	if (id < vmm.vms && vmm.vm[id].state == VM_RUNNING)
-		machine_console_output(&vmm.vm[id]);
+	add_event(id, VM_EVENT_OUTPUT);
+}
+
+void vm_handle_events(struct vm *vm)
+{
+	unsigned int events = atomic_exchange(&vm->events, 0);
+
+	if (events & VM_EVENT_INPUT)
+		machine_console_input(vm);
+	if (events & VM_EVENT_OUTPUT)
+		machine_console_output(vm);
 }

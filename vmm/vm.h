@@ -1,6 +1,8 @@
 /*
- * A virtual machine: its memory, its devices, its vCPUs, its life. One CPU at a time works on a VM;
- * there are no locks yet.
+ * A virtual machine: its memory, its devices, its vCPUs, its life.
+ *
+ * Each VM belongs to one CPU, which alone touches it: no locks. What other CPUs may do is marked
+ * below, and is atomic.
  */
 #ifndef VMM_VM_H
 #define VMM_VM_H
@@ -13,6 +15,7 @@
 #include "vioapic/vapic_bus.h"
 #include "vioapic/vioapic.h"
 #include "vioapic/vpic.h"
+#include "vmm/cpu.h"
 #include "vmm/machine.h"
 #include "vmm/mem.h"
 #include "vmm/pio.h"
@@ -27,7 +30,8 @@
 #define VM_OWNER_OVERHEAD(id) MEM_OWNER_VM(2 * (id) + 1)
 
 enum vm_state {
-	VM_OFF, /* not started, could not be started, or ended for good */
+	VM_OFF,      /* could not be started, or ended for good */
+	VM_STARTING, /* wants its CPU to start it */
 	VM_RUNNING,
 	VM_WAITING, /* crashed, and starts again at restart_at */
 	VM_ENDED,   /* has stopped; its table is to be printed, and its memory taken back */
@@ -40,12 +44,18 @@ enum vm_end {
 	VM_END_CRASH,
 };
 
+/* What its CPU is to look after. */
+#define VM_EVENT_INPUT  0x1u /* the console has input for it */
+#define VM_EVENT_OUTPUT 0x2u /* the console takes output again */
+
 struct vcpu;
 
 struct vm {
 	const struct vm_config *config;
 	unsigned int id;
-	enum vm_state state;
+	struct cpu *cpu;             /* whose it is */
+	_Atomic enum vm_state state; /* other CPUs may read it */
+	atomic_uint events;          /* VM_EVENT_*: other CPUs may add to it, and kick the CPU */
 	enum vm_end end;
 	char reason[96]; /* as printed: "poweroff", "debug-exit 0x10", "crash: triple fault" */
 	unsigned int starts;
@@ -99,9 +109,12 @@ void vm_finish(struct vm *vm);
 /* Should it be started again? (reset, or the restart policy) */
 bool vm_wants_restart(const struct vm *vm);
 
-/* The console's hooks: @id's serial port has input, or may send again. */
+/* The console's hooks, on any CPU: @id's serial port has input, or may send again. */
 void vm_console_input(unsigned int id);
 void vm_console_output(unsigned int id);
+
+/* Look after vm->events, on the VM's CPU. */
+void vm_handle_events(struct vm *vm);
 
 /* Guest time now, in TSC ticks since the VM started. */
 static inline u64 vm_now(const struct vm *vm)

@@ -8,7 +8,7 @@
 #define CPUID_1_ECX_HYPERVISOR BIT(31)
 
 /* SDM, "Enabling and Entering VMX Operation": the lock bit decides once per reset. */
-static int feature_control_check(void)
+static int feature_control_check(bool say)
 {
 	u64 v = rdmsr(IA32_FEATURE_CONTROL);
 
@@ -16,8 +16,10 @@ static int feature_control_check(void)
 		wrmsr(IA32_FEATURE_CONTROL,
 		      v | FEATURE_CONTROL_LOCKED | FEATURE_CONTROL_VMX_OUT_SMX);
 		v = rdmsr(IA32_FEATURE_CONTROL);
-		pr_info("vmx: IA32_FEATURE_CONTROL was unlocked: VMX enabled, and locked\n");
-	} else if (v & FEATURE_CONTROL_VMX_OUT_SMX) {
+		if (say)
+			pr_info("vmx: IA32_FEATURE_CONTROL was unlocked: VMX enabled, and "
+				"locked\n");
+	} else if (say && (v & FEATURE_CONTROL_VMX_OUT_SMX)) {
 		pr_info("vmx: IA32_FEATURE_CONTROL is locked, with VMX enabled\n");
 	}
 	if (v & FEATURE_CONTROL_VMX_OUT_SMX)
@@ -29,12 +31,12 @@ static int feature_control_check(void)
 	return -EBUSY;
 }
 
-int vmx_check_cpu(void)
+int vmx_check_cpu(bool say)
 {
 	struct cpuid_regs id = cpuid(1, 0);
 
 	if (id.ecx & CPUID_1_ECX_VMX)
-		return feature_control_check();
+		return feature_control_check(say);
 	if (id.ecx & CPUID_1_ECX_HYPERVISOR)
 		pr_err("vmx: no VT-x: CPUID.1:ECX.VMX is 0, and this is a virtual machine: its "
 		       "hypervisor does not offer VMX (for KVM: kvm_intel nested=1 and -cpu "

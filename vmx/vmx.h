@@ -8,9 +8,9 @@
 
 /*
  * Can this CPU do VMX, and will the firmware let it? 0, or -ENODEV / -EBUSY with the exact reason
- * and what to do about it printed. Sets IA32_FEATURE_CONTROL when the firmware left it unlocked.
+ * and what to do about it printed. With @say also what is well. Sets IA32_FEATURE_CONTROL when the firmware left it unlocked.
  */
-int vmx_check_cpu(void) __must_check;
+int vmx_check_cpu(bool say) __must_check;
 
 /*
  * Enter VMX root operation on this CPU. @region: a zeroed page of the caller's, in use until

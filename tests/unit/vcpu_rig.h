@@ -44,6 +44,16 @@ void host_poll(void)
 {
 }
 
+void host_kick(struct cpu *cpu)
+{
+	(void)cpu;
+}
+
+struct cpu *this_cpu_or_null(void)
+{
+	return NULL;
+}
+
 void panic_print(const char *fmt, ...)
 {
 	(void)fmt;
@@ -146,6 +156,7 @@ static inline void rig_start_mode(enum guest_mode mode)
 	static _Alignas(4096) u64 io_bitmap[1024], msr_bitmap[512];
 	struct guest_entry entry = { .mode = mode, .rip = RIG_RIP, .cs = 0x10, .ds = 0x18 };
 
+	rig_this_cpu();
 	if (vcpu_current())
 		vcpu_destroy(vcpu_current());
 	fake_x86_reset();
@@ -153,7 +164,6 @@ static inline void rig_start_mode(enum guest_mode mode)
 	rig_full_vmx();
 	rig_host_msrs();
 	rig_arena();
-	rig_this_cpu();
 	memset(&vmm, 0, sizeof(vmm));
 	memset(&rig_vcpu, 0, sizeof(rig_vcpu));
 	rig_eois = 0;
