@@ -161,6 +161,12 @@ static inline bool irq_enabled(void)
 	return flags & 0x200;
 }
 
+/* Is @address one that 4-level paging can translate: bits 63:47 all alike? */
+static inline bool is_canonical(u64 address)
+{
+	return (s64)(address << 16) >> 16 == (s64)address;
+}
+
 /* Model-specific registers, by the names of the SDM, volume 4. */
 #define IA32_TIME_STAMP_COUNTER     0x010
 #define IA32_PLATFORM_ID            0x017

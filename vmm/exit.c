@@ -120,12 +120,16 @@ static enum outcome exit_entry_failure(struct vcpu *vcpu)
 	return OUTCOME_STOP;
 }
 
+#define CPUID_1_EDX_APIC ((u32)BIT(9))
+
 static enum outcome exit_cpuid(struct vcpu *vcpu)
 {
 	struct guest_regs *g = &vcpu->regs;
 	u64 cr4 = cpuid_needs_cr4((u32)g->rax) ? vmcs_read(GUEST_CR4) : 0;
 	struct cpuid_regs r = cpuid_answer(&vcpu->cpuid, (u32)g->rax, (u32)g->rcx, cr4);
 
+	if ((u32)g->rax == 1 && !(vlapic_base(&vcpu->lapic) & APIC_BASE_EN))
+		r.edx &= ~CPUID_1_EDX_APIC; /* as if there were none */
 	g->rax = r.eax;
 	g->rbx = r.ebx;
 	g->rcx = r.ecx;

@@ -80,6 +80,14 @@ static bool io_element(struct vcpu *vcpu, const struct io_access *io, u64 linear
 	return true;
 }
 
+/* What a non-canonical address raises: of OUTS the segment can be the stack's, INS writes ES. */
+static u8 io_fault_vector(const struct io_access *io)
+{
+	u64 segment = vmcs_read(VM_EXIT_INSTRUCTION_INFO) >> 15 & 7;
+
+	return !io->in && segment == SEG_SS ? VECTOR_SS : VECTOR_GP;
+}
+
 /* INS, OUTS: the linear address of the first element is the processor's. */
 static enum outcome io_string(struct vcpu *vcpu, const struct io_access *io)
 {
@@ -94,6 +102,10 @@ static enum outcome io_string(struct vcpu *vcpu, const struct io_access *io)
 	for (unsigned int n = 0; n < IO_STRING_BURST; n++) {
 		if (io->rep && !truncate(g->rcx, address_size))
 			return OUTCOME_ADVANCE;
+		if (unlikely(!is_canonical(linear))) {
+			vcpu_inject_exception(vcpu, io_fault_vector(io), 0);
+			return OUTCOME_RESUME;
+		}
 		if (!io_element(vcpu, io, linear, &fault)) {
 			vcpu_inject_page_fault(vcpu, fault.address, fault.error);
 			return OUTCOME_RESUME;

@@ -57,7 +57,7 @@ struct vm {
 	_Atomic enum vm_state state; /* other CPUs may read it */
 	atomic_uint events;          /* VM_EVENT_*: other CPUs may add to it, and kick the CPU */
 	enum vm_end end;
-	char reason[96]; /* as printed: "poweroff", "debug-exit 0x10", "crash: triple fault" */
+	char reason[160]; /* as printed: "poweroff", "debug-exit 0x10", "crash: triple fault" */
 	unsigned int starts;
 	unsigned int crashes; /* in a row */
 	u64 restart_at;       /* host TSC */

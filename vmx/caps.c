@@ -109,7 +109,6 @@ void vmx_caps_choose(struct vmx_caps *caps, const struct vmx_platform *platform,
 		pr_info("vmx: erratum of %s: %s%s\n", e->platform, e->what,
 			ignored ? " (ignored by the configuration)" : "");
 		caps->masked |= e->mask & ~unmask;
-		caps->quirks |= e->quirks;
 	}
 	caps->used = caps->present & ~caps->masked;
 	for (unsigned int i = 0; i < VMX_FEATURES; i++) {

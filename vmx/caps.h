@@ -38,7 +38,6 @@ struct vmx_caps {
 	u64 present; /* BIT(enum vmx_feature): the CPU has it */
 	u64 masked;  /* taken away by the configuration or an erratum */
 	u64 used;    /* present, not masked, and known to this version */
-	u64 quirks;  /* VMX_QUIRK_* of this platform */
 };
 
 /* The five control words of a VMCS, chosen once for all vCPUs. */

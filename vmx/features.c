@@ -80,10 +80,10 @@ u64 vmx_mask_bits(const char *name)
  * (and has no VMX without KVM).
  */
 static const struct vmx_erratum errata[] = {
-	{ "Bochs", "BOCHS", false, BIT(VMX_VID) | BIT(VMX_POSTED_INTERRUPTS), 0,
+	{ "Bochs", "BOCHS", false, BIT(VMX_VID) | BIT(VMX_POSTED_INTERRUPTS),
 	  "virtual interrupts are delivered with IF = 0, and lost by exits in mid-delivery" },
-	{ "Bochs", "BOCHS", false, 0, VMX_QUIRK_BOUND_GUEST_TIME,
-	  "after an entry with IF = 0 physical interrupts do not exit: guest time is bounded" },
+	{ "Bochs", "BOCHS", false, 0,
+	  "after an entry with IF = 0 physical interrupts do not exit: time slices bound it" },
 };
 
 const struct vmx_erratum *vmx_erratum_next(const struct vmx_platform *platform,

@@ -57,9 +57,6 @@ extern const struct vmx_feature_info vmx_feature_info[VMX_FEATURES];
 /* BIT(feature)s that @name in a `mask` line stands for: a feature, "all", or "profile:NAME"; 0 = unknown. */
 u64 vmx_mask_bits(const char *name);
 
-/* Ways in which a platform differs from the manual that no control can avoid. */
-#define VMX_QUIRK_BOUND_GUEST_TIME BIT(0) /* leave the guest often: interrupts may not end it */
-
 /* How a platform is recognised: by who wrote its ACPI tables, and whether CPUID names a hypervisor. */
 struct vmx_platform {
 	const char *acpi_oem; /* without trailing blanks */
@@ -70,8 +67,7 @@ struct vmx_erratum {
 	const char *platform; /* for people */
 	const char *acpi_oem;
 	bool hypervisor;
-	u64 mask;   /* BIT(feature)s that must not be used there */
-	u64 quirks; /* VMX_QUIRK_* */
+	u64 mask; /* BIT(feature)s that must not be used there; 0: nothing to avoid, but to know */
 	const char *what;
 };
 

@@ -11,11 +11,6 @@ static u64 controls_entry(void)
 	return vmcs_read(VM_ENTRY_CONTROLS);
 }
 
-static bool canonical(u64 address)
-{
-	return (s64)(address << 16) >> 16 == (s64)address;
-}
-
 static u32 rights(enum vmcs_segment seg)
 {
 	return vmcs_read32(GUEST_SEGMENT(GUEST_ES_ACCESS_RIGHTS, seg));
@@ -77,8 +72,8 @@ static bool cr3_width(const struct vmx_caps *caps)
 static bool sysenter(const struct vmx_caps *caps)
 {
 	(void)caps;
-	return canonical(vmcs_read(GUEST_IA32_SYSENTER_ESP)) &&
-	       canonical(vmcs_read(GUEST_IA32_SYSENTER_EIP));
+	return is_canonical(vmcs_read(GUEST_IA32_SYSENTER_ESP)) &&
+	       is_canonical(vmcs_read(GUEST_IA32_SYSENTER_EIP));
 }
 
 static bool pat(const struct vmx_caps *caps)
@@ -116,8 +111,8 @@ static bool selectors(const struct vmx_caps *caps)
 static bool bases(const struct vmx_caps *caps)
 {
 	(void)caps;
-	if (!canonical(vmcs_read(GUEST_TR_BASE)) || !canonical(vmcs_read(GUEST_FS_BASE)) ||
-	    !canonical(vmcs_read(GUEST_GS_BASE)) || vmcs_read(GUEST_CS_BASE) >> 32)
+	if (!is_canonical(vmcs_read(GUEST_TR_BASE)) || !is_canonical(vmcs_read(GUEST_FS_BASE)) ||
+	    !is_canonical(vmcs_read(GUEST_GS_BASE)) || vmcs_read(GUEST_CS_BASE) >> 32)
 		return false;
 	for (unsigned int seg = SEG_ES; seg <= SEG_DS; seg++) {
 		if (seg != SEG_CS && !(rights(seg) & AR_UNUSABLE) &&
@@ -209,8 +204,9 @@ static bool ldtr_rights(const struct vmx_caps *caps)
 static bool descriptor_tables(const struct vmx_caps *caps)
 {
 	(void)caps;
-	return canonical(vmcs_read(GUEST_GDTR_BASE)) && canonical(vmcs_read(GUEST_IDTR_BASE)) &&
-	       !(vmcs_read(GUEST_GDTR_LIMIT) >> 16) && !(vmcs_read(GUEST_IDTR_LIMIT) >> 16);
+	return is_canonical(vmcs_read(GUEST_GDTR_BASE)) &&
+	       is_canonical(vmcs_read(GUEST_IDTR_BASE)) && !(vmcs_read(GUEST_GDTR_LIMIT) >> 16) &&
+	       !(vmcs_read(GUEST_IDTR_LIMIT) >> 16);
 }
 
 static bool rip(const struct vmx_caps *caps)
@@ -218,7 +214,7 @@ static bool rip(const struct vmx_caps *caps)
 	u64 v = vmcs_read(GUEST_RIP);
 
 	(void)caps;
-	return ia32e() && (rights(SEG_CS) & AR_L) ? canonical(v) : !(v >> 32);
+	return ia32e() && (rights(SEG_CS) & AR_L) ? is_canonical(v) : !(v >> 32);
 }
 
 static bool rflags(const struct vmx_caps *caps)
