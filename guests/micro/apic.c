@@ -289,10 +289,13 @@ static void check_timer(const char *mode)
 	lapic_write(COUNT, (u32)microseconds(500));
 	halt_until(0x51, 10, 3000000);
 	took = rdtsc() - start;
-	report(irq_count[0x51] == 10 && took >= microseconds(5000) - microseconds(1),
+	report((irq_count[0x51] == 10 || (option("shared") && irq_count[0x51] > 10)) &&
+		       took >= microseconds(5000) - microseconds(1),
 	       "%s: periodic, 10 in %lu ticks", mode, took);
 	lapic_write(LVT_TIMER, 0x10051);
-	report(!wait_irq(0x51, 12, 3000), "%s: masked, it is quiet", mode);
+	window();
+	irq_clear();
+	report(!wait_irq(0x51, 1, 3000), "%s: masked, it is quiet", mode);
 	lapic_write(COUNT, 0);
 	report(lapic_read(CURRENT) == 0, "%s: a count of 0 stops it", mode);
 	window();

@@ -54,6 +54,12 @@ static void halt_until(u8 vector, u32 n, u64 us)
 		__asm__ volatile("sti; hlt; cli" : : : "memory");
 }
 
+/* Exactly @n; on a shared CPU another one may come before interrupts are off again. */
+static bool counted(u8 vector, u32 n)
+{
+	return irq_count[vector] == n || (option("shared") && irq_count[vector] > n);
+}
+
 static void check_pit_by_pic(void)
 {
 	u64 start, took;
@@ -65,8 +71,8 @@ static void check_pit_by_pic(void)
 	pit_rate(1000);
 	halt_until(PIT_VECTOR, 5, 2000000);
 	took = rdtsc() - start;
-	report(irq_count[PIT_VECTOR] == 5 && irq_total == 5, "PIT by PIC: %u, all %u",
-	       irq_count[PIT_VECTOR], irq_total);
+	report(counted(PIT_VECTOR, 5) && irq_total == irq_count[PIT_VECTOR],
+	       "PIT by PIC: %u, all %u", irq_count[PIT_VECTOR], irq_total);
 	report(took >= microseconds(4900), "PIT: 5 ms took %lu ticks", took);
 	if (!option("shared"))
 		report(took < microseconds(6100), "PIT: 5 ms took %lu ticks", took);
@@ -139,7 +145,7 @@ static void check_rtc_by_pic(void)
 	(void)cmos(0x0c);
 	cmos_write(0x0b, cmos(0x0b) | 0x40);
 	halt_until(PIC_BASE + 8, 5, 2000000);
-	report(irq_count[PIC_BASE + 8] == 5, "RTC by both PICs: %u", irq_count[PIC_BASE + 8]);
+	report(counted(PIC_BASE + 8, 5), "RTC by both PICs: %u", irq_count[PIC_BASE + 8]);
 	trap_hook = NULL;
 	irq_clear();
 	(void)wait_irq(PIC_BASE + 8, 3, 5000);
@@ -166,8 +172,8 @@ static void check_ioapic_edge(void)
 	route(2, 0x52);
 	pit_rate(1000);
 	halt_until(0x52, 5, 2000000);
-	report(irq_count[0x52] == 5 && irq_total == 5, "PIT by I/O APIC pin 2: %u, all %u",
-	       irq_count[0x52], irq_total);
+	report(counted(0x52, 5) && irq_total == irq_count[0x52],
+	       "PIT by I/O APIC pin 2: %u, all %u", irq_count[0x52], irq_total);
 	report(!lapic_bit(TMR, 0x52), "an edge in the TMR");
 	route(2, 0x10052);
 	irq_clear();
@@ -192,7 +198,7 @@ static void check_ioapic_edge(void)
 	(void)cmos(0x0c);
 	cmos_write(0x0b, cmos(0x0b) | 0x40);
 	halt_until(0x58, 3, 2000000);
-	report(irq_count[0x58] == 3, "RTC by pin 8: %u", irq_count[0x58]);
+	report(counted(0x58, 3), "RTC by pin 8: %u", irq_count[0x58]);
 	cmos_write(0x0b, cmos(0x0b) & (u8)~0x40);
 	(void)cmos(0x0c);
 	route(8, 0x10000);

@@ -49,7 +49,7 @@ static bool is_there(u32 msr)
 
 static void sweep_one(u32 msr)
 {
-	static const u64 values[] = { 0, ~0ULL, 0x8000000000000000, 0x1234 };
+	static const u64 values[] = { 0, ~0ULL, 0x8000000000000000 };
 	u64 value = 0, ignored;
 	bool readable = msr_try_read(msr, &value);
 

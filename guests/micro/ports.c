@@ -40,6 +40,8 @@ static void sweep(void)
 
 			if (is_known(port, sizes[s]))
 				continue;
+			if (sizes[s] > 1 && port > 0x1000 && port % 5 && port < 0xfff0)
+				continue; /* of the wide ones every fifth: this is 200 000 exits else */
 			value = in((u16)port, sizes[s]);
 			if (value != ones && !wrong++)
 				report(false, "port %x, %u bytes: %x", port, sizes[s], value);
@@ -47,7 +49,7 @@ static void sweep(void)
 		report(!wrong, "reads of %u bytes of ports where nothing is", sizes[s]);
 	}
 	for (u32 port = 0; port <= 0xffff; port++) {
-		if (!is_known(port, 4))
+		if (!is_known(port, 4) && (port <= 0x1000 || port % 5 == 0 || port >= 0xfff0))
 			outl((u16)port, 0x55aa55aa);
 	}
 	report(true, "writes to ports where nothing is");

@@ -4,7 +4,7 @@
  */
 #include "micro.h"
 
-#define ROUNDS 50
+#define ROUNDS 20
 
 void guest_main(void)
 {

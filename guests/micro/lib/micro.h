@@ -52,7 +52,19 @@ struct frame {
 };
 
 #define NONE (-1)
-enum { DE = 0, DB = 1, BP = 3, UD = 6, DF = 8, TS = 10, NP = 11, SS_FAULT = 12, GP = 13, PF = 14, AC = 17 };
+enum {
+	DE = 0,
+	DB = 1,
+	BP = 3,
+	UD = 6,
+	DF = 8,
+	TS = 10,
+	NP = 11,
+	SS_FAULT = 12,
+	GP = 13,
+	PF = 14,
+	AC = 17
+};
 
 /* The last exception: vector (NONE after TRY without one), and what came with it. */
 struct trapped {
@@ -71,9 +83,9 @@ extern volatile u64 trap_recover, trap_recover_rsp;
 #define TRY(text, ...)                                                                      \
 	({                                                                                  \
 		trapped.vector = NONE;                                                      \
-		__asm__ volatile("movq $771f, trap_recover\n\tmovq %%rsp, trap_recover_rsp\n\t" \
-				 text                                                       \
-				 "\n771:\n\tmovq $0, trap_recover" __VA_ARGS__);            \
+		__asm__ volatile(                                                           \
+			"movq $771f, trap_recover\n\tmovq %%rsp, trap_recover_rsp\n\t" text \
+			"\n771:\n\tmovq $0, trap_recover" __VA_ARGS__);                     \
 		trapped.vector;                                                             \
 	})
 
@@ -108,7 +120,7 @@ int run_code_user(const void *bytes, size_t len, struct code_regs *regs);
 /* Run @code in ring 3 until it traps; the vector. INT $0x81 (USER_END) is its way to return. */
 #define USER_END 0x81
 int run_user(const void *code, u64 rflags);
-#define USER_CODE(name, text) \
+#define USER_CODE(name, text)                                                            \
 	__asm__(".pushsection .text\n" #name ":\n\t" text "\n\tint $0x81\n.popsection"); \
 	extern const u8 name[]
 
@@ -155,6 +167,9 @@ static inline u64 microseconds(u64 us)
 /* Spin, with interrupts on, until vector came at least @n times or @us microseconds passed. */
 bool wait_irq(u8 vector, u32 n, u64 us);
 
+/* Halt for so long, by the LAPIC's timer, which is left masked. xAPIC mode, IF = 0 before and after. */
+void sleep(u64 us);
+
 /* Out of long mode and back (modes.asm); what was seen there. */
 struct mode_result {
 	u64 cpuid;  /* EAX of leaf 40000000H */
@@ -169,7 +184,7 @@ void modes_paging(struct mode_result *none, struct mode_result *legacy, struct m
 void modes_real(struct mode_result *real);
 
 /* These do not return. */
-void loop_ac(void);	/* #AC for ever, in 32-bit ring 3 */
+void loop_ac(void);     /* #AC for ever, in 32-bit ring 3 */
 void task_switch(void); /* a far jump to a TSS, in 32-bit mode */
 
 /* Read and write MSRs that may not be there. False: #GP. */

@@ -30,7 +30,9 @@ _Static_assert(sizeof(struct gate) == 16, "gate of the IDT");
 
 void set_gate(u8 vector, u64 handler, u8 ist)
 {
-	struct gate g = { (u16)handler, 0x08, ist, 0xee, (u16)(handler >> 16), upper_32(handler), 0 };
+	struct gate g = {
+		(u16)handler, 0x08, ist, 0xee, (u16)(handler >> 16), upper_32(handler), 0
+	};
 
 	memcpy(idt + vector * sizeof(g), &g, sizeof(g));
 }
@@ -44,6 +46,36 @@ static void init_idt(void)
 	__asm__ volatile("lidt %0" : : "m"(p));
 }
 
+void sleep(u64 us)
+{
+	enum irq_end end = irq_end;
+
+	irq_end = END_LAPIC;
+	irq_count[0xf0] = 0;
+	lapic_write(0x3e0, 0xb); /* divided by 1 */
+	lapic_write(0x320, 0xf0);
+	lapic_write(0x380, (u32)microseconds(us));
+	while (!irq_count[0xf0])
+		__asm__ volatile("sti; hlt; cli" : : : "memory");
+	lapic_write(0x320, 0x10000);
+	irq_end = end;
+}
+
+/* "after=N": start N seconds (one digit) after the others, so as to have the CPU for itself. */
+static void wait_turn(void)
+{
+	const char *n = option_value("after");
+
+	if (!n)
+		return;
+	for (char i = '0'; i < *n; i++)
+		sleep(1000000);
+	irq_clear();
+	lapic_write(0x320, 0x10000);
+	lapic_write(0x380, 0);
+	lapic_write(0x3e0, 0);
+}
+
 void micro_start(void)
 {
 	struct cpuid_regs r = cpuid(0x15, 0);
@@ -53,6 +85,7 @@ void micro_start(void)
 	report_start();
 	if (r.eax)
 		tsc_hz = (u64)r.ecx * r.ebx / r.eax;
+	wait_turn();
 	guest_main();
 	say("%u passed, %u failed", passed, failed);
 	finish(MIN(failed, 255u));
@@ -104,7 +137,8 @@ void trap(struct frame *f)
 		trap_recover = 0;
 		return;
 	}
-	say("FAIL exception %lu (error %lx) at %lx, CR2 %lx", f->vector, f->error, f->rip, read_cr2());
+	say("FAIL exception %lu (error %lx) at %lx, CR2 %lx", f->vector, f->error, f->rip,
+	    read_cr2());
 	finish(0xee);
 }
 
@@ -126,8 +160,11 @@ static void place_code(const void *bytes, size_t len, const void *end, size_t en
 int run_code(const void *bytes, size_t len, struct code_regs *r)
 {
 	place_code(bytes, len, "\xc3", 1);
-	return TRY("call code_buffer", : "+a"(r->rax), "+b"(r->rbx), "+c"(r->rcx), "+d"(r->rdx),
-		   "+S"(r->rsi), "+D"(r->rdi) : : "memory", "cc");
+	return TRY("call code_buffer",
+		   : "+a"(r->rax), "+b"(r->rbx), "+c"(r->rcx), "+d"(r->rdx), "+S"(r->rsi),
+		     "+D"(r->rdi)
+		   :
+		   : "memory", "cc");
 }
 
 /* A stub in front of the code loads the registers. */
@@ -183,7 +220,10 @@ bool msr_try_read(u32 msr, u64 *value)
 
 bool msr_try_write(u32 msr, u64 value)
 {
-	int vector = TRY("wrmsr", : : "c"(msr), "a"(lower_32(value)), "d"(upper_32(value)) : "memory");
+	int vector = TRY("wrmsr",
+			 :
+			 : "c"(msr), "a"(lower_32(value)), "d"(upper_32(value))
+			 : "memory");
 
 	if (vector != NONE && (vector != GP || trapped.error))
 		report(false, "WRMSR %x: exception %d, error %lx", msr, vector, trapped.error);
