@@ -118,7 +118,7 @@ $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(HOST_LIB) $(TEST_OBJS)
 
 FORMATTED := $(C_SRCS) $(HEADERS) $(sort $(wildcard tests/*/*.[ch] guests/*/*.[ch] tools/*.[ch]))
 
-.PHONY: test test-long unit fuzzers format format-check header-check
+.PHONY: test test-long unit fuzzers format format-check header-check layer-check size
 unit: $(UNIT_TESTS)
 fuzzers: $(FUZZERS)
 
@@ -140,6 +140,12 @@ header-check:
 	$(Q)for h in $(HEADERS); do \
 		$(CC) $(CFLAGS) $(EFI_FLAGS) -fsyntax-only -x c "$$h" || exit 1; \
 	done
+
+layer-check:
+	$(Q)tools/check-layers
+
+size: $(IMAGE)
+	$(Q)tools/size
 
 # --- the rest --------------------------------------------------------------------------------
 
