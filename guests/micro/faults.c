@@ -91,7 +91,13 @@ static void canonical_end(void)
 	tables[0][511] = (u64)(uintptr_t)tables[1] | 7;
 	tables[1][511] = (u64)(uintptr_t)tables[2] | 7;
 	tables[2][511] = (u64)(uintptr_t)code | 7;
-	__asm__ volatile("jmp *%0" : : "r"(0x7ffffffffffeULL) : "rbx");
+	report(TRY("jmp *%0",
+		   :
+		   : "r"(0x7ffffffffffeULL)
+		   : "rax", "rbx", "rcx", "rdx") == GP,
+	       "#GP behind the last canonical address");
+	report(trapped.rip == 0x800000000000, "it is told at %lx", trapped.rip);
+	finish(MIN(failed, 255u));
 }
 
 /* Jumps to non-canonical addresses by every way that there is: #GP in the guest. */

@@ -20,7 +20,7 @@ ENDS = {
     "sse-from-hole": r"crash: device access to 0x20000000 by an instruction not known: 0f 28 00 .*",
     "exchange-with-device": r"crash: device access to 0xfee00380 by an instruction not known: f0 0f b1 0[0-9a-f] .*",
     "task-switch": r"crash: hardware task switch, which Lintel does not emulate",
-    "canonical-end": r"debug-exit 0xee|crash: .*RIP.*",
+    "canonical-end": r"debug-exit 0x0|crash: .*RIP.*",
     "noncanonical": r"debug-exit 0x0",
 }
 

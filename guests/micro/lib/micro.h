@@ -19,7 +19,12 @@ const char guest_name[] = GUEST;
 void guest_main(void);
 
 /* One claim: counted; told when it failed, or always with "verbose" on the command line. */
-void report(bool ok, const char *fmt, ...) __format(2, 3);
+#define report(condition, ...)                   \
+	do {                                     \
+		bool ok_ = (condition);          \
+		report_result(ok_, __VA_ARGS__); \
+	} while (0) /* the condition comes first: it may change what the text tells */
+void report_result(bool ok, const char *fmt, ...) __format(2, 3);
 
 /* A line on COM1 that begins with the guest's name. */
 void say(const char *fmt, ...) __format(1, 2);

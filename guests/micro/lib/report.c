@@ -39,7 +39,7 @@ void say(const char *fmt, ...)
 	va_end(args);
 }
 
-void report(bool ok, const char *fmt, ...)
+void report_result(bool ok, const char *fmt, ...)
 {
 	va_list args;
 
