@@ -79,8 +79,9 @@ def test_serial_socket(tmp_path):
     path = tmp_path / "line"
     esp = program(tmp_path / "esp", "lintel: hello\n", "echo")
     command = [LAB, "boot", "--machine", "bochs", "--esp", esp, "--memory", "256", "--name", "test-status-unix", "--serial", f"unix:{path}", "--until", "good bye", "--timeout", "200"]
-    process = subprocess.Popen(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     log = REPOSITORY / "build/lab/test-status-unix/console.log"
+    log.unlink(missing_ok=True)
+    process = subprocess.Popen(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         deadline = time.monotonic() + 120
         while not (log.exists() and b"hello" in log.read_bytes()):

@@ -42,10 +42,10 @@ def test_help(console):
 
 
 def test_list(console):
-    """Ctrl-a l lists both VMs, their state, and whose console is shown."""
+    """Ctrl-a l lists both VMs, their state, where they run, and whose console is shown."""
     console.send("\x01l")
-    console.expect(r"lintel: 1 plain: (?:running|idle) \(this console\)\r?\n", timeout=30)
-    console.expect(r"lintel: 2 shifted: (?:running|idle)\r?\n", timeout=30)
+    console.expect(r"lintel: 1 plain: (?:running|idle) on CPU 0 \(this console\)\r?\n", timeout=30)
+    console.expect(r"lintel: 2 shifted: (?:running|idle) on CPU 0\r?\n", timeout=30)
 
 
 def test_next(console):
