@@ -1,6 +1,5 @@
 #include "boot/volume.h"
 #include "boot/config.h"
-#include "boot/config.h"
 #include "boot/efi.h"
 #include "boot/messages.h"
 #include "lib/printk.h"

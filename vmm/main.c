@@ -142,6 +142,8 @@ static void vmm_run(void *arg)
 	const struct boot_info *info = arg;
 
 	mem_free_owner(MEM_OWNER_BOOT);
+	if (info->secure_boot)
+		pr_info("boot: Secure Boot is on\n");
 	panic_set_hook(exit_log_dump);
 	acpi_init(&acpi, info->acpi_rsdp);
 	acpi_print(&acpi);

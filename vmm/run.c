@@ -13,8 +13,9 @@
 /* The longest that a vCPU runs before the VMM looks around: time slice, and net for lost wake-ups. */
 #define SLICE_HZ 100
 
-/* A VM that crashes again and again is started again after 1, 2, 4 ... 64 seconds. */
-#define BACKOFF_MAX_SHIFT 6
+/* A VM that has lived for less than this has lived shortly; how often that counts at most. */
+#define SHORT_LIFE_SECONDS 10
+#define BACKOFF_MAX_SHIFT  6
 
 static atomic_bool quit;
 
@@ -131,9 +132,26 @@ static void try_start(struct vm *vm)
 	vm->state = VM_OFF;
 }
 
+/*
+ * In how many seconds a VM that has just ended starts again. One that lives shortly again and again
+ * waits longer and longer, because to clear its memory and to load its image holds the CPU that
+ * others want: after a crash 1, 2, 4 ... 64 seconds; after a reset, which is nothing bad the first
+ * time, 0, 1, 2 ... 32.
+ */
+static unsigned int restart_delay(struct vm *vm)
+{
+	unsigned int before;
+
+	if (vm_now(vm) >= SHORT_LIFE_SECONDS * vmm.tsc_hz)
+		vm->short_lives = 0;
+	before = vm->short_lives;
+	vm->short_lives = MIN(before + 1, (unsigned int)BACKOFF_MAX_SHIFT);
+	return vm->end == VM_END_CRASH ? 1u << before : (1u << before) >> 1;
+}
+
 static void reap(struct vm *vm, u64 now)
 {
-	unsigned int shift;
+	unsigned int delay = restart_delay(vm);
 
 	spin_lock(&life_lock);
 	vm_finish(vm);
@@ -142,16 +160,10 @@ static void reap(struct vm *vm, u64 now)
 		console_vm_stopped(vm->id);
 		return;
 	}
-	if (vm->end != VM_END_CRASH) {
-		vm->crashes = 0;
-		vm->state = VM_STARTING;
-		return;
-	}
-	shift = MIN(vm->crashes, (unsigned int)BACKOFF_MAX_SHIFT);
-	vm->crashes++;
-	vm->restart_at = now + (vmm.tsc_hz << shift);
+	vm->restart_at = now + delay * vmm.tsc_hz;
 	vm->state = VM_WAITING;
-	pr_info("vm %s: starts again in %u s\n", vm->config->name, 1u << shift);
+	if (delay)
+		pr_info("vm %s: starts again in %u s\n", vm->config->name, delay);
 }
 
 static void tend_vm(struct vm *vm, u64 now, u64 *deadline)

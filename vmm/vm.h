@@ -33,7 +33,7 @@ enum vm_state {
 	VM_OFF,      /* could not be started, or ended for good */
 	VM_STARTING, /* wants its CPU to start it */
 	VM_RUNNING,
-	VM_WAITING, /* crashed, and starts again at restart_at */
+	VM_WAITING, /* has ended, and starts again at restart_at */
 	VM_ENDED,   /* has stopped; its table is to be printed, and its memory taken back */
 };
 
@@ -59,8 +59,8 @@ struct vm {
 	enum vm_end end;
 	char reason[160]; /* as printed: "poweroff", "debug-exit 0x10", "crash: triple fault" */
 	unsigned int starts;
-	unsigned int crashes; /* in a row */
-	u64 restart_at;       /* host TSC */
+	unsigned int short_lives; /* in a row: run.c */
+	u64 restart_at;           /* host TSC */
 
 	u64 tsc_base; /* host TSC at guest time 0 */
 	struct guest_mem mem;
