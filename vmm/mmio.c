@@ -98,7 +98,32 @@ static enum outcome undecodable(struct vcpu *vcpu, gpa_t gpa, const u8 *bytes, s
 	return OUTCOME_STOP;
 }
 
-/* MOVS: one side is the device, the other is RAM (or, rarely, a device as well). */
+/* The other side of MOVS is RAM or, rarely, a device as well: mapped, but not RAM. */
+static bool copy_in(struct vcpu *vcpu, u64 linear, u64 *value, u8 size, struct gva_fault *fault)
+{
+	gpa_t gpa;
+
+	if (gva_read(vcpu, linear, gva_privilege(), value, size, fault))
+		return true;
+	if (fault->address != linear || !gva_translate(vcpu, linear, gva_privilege(), &gpa, fault))
+		return false;
+	*value = mmio_read(vcpu, gpa, size);
+	return true;
+}
+
+static bool copy_out(struct vcpu *vcpu, u64 linear, u64 value, u8 size, struct gva_fault *fault)
+{
+	gpa_t gpa;
+
+	if (gva_write(vcpu, linear, gva_privilege(), &value, size, fault))
+		return true;
+	if (fault->address != linear ||
+	    !gva_translate(vcpu, linear, gva_privilege() | GVA_WRITE, &gpa, fault))
+		return false;
+	mmio_write(vcpu, gpa, size, value);
+	return true;
+}
+
 static bool copy(struct vcpu *vcpu, const struct mmio_insn *insn, gpa_t gpa, bool write)
 {
 	struct guest_regs *g = &vcpu->regs;
@@ -113,7 +138,7 @@ static bool copy(struct vcpu *vcpu, const struct mmio_insn *insn, gpa_t gpa, boo
 	if (code_mode() != INSN_MODE_64)
 		linear = (u32)linear;
 	if (write) {
-		if (!gva_read(vcpu, linear, gva_privilege(), &value, insn->size, &fault)) {
+		if (!copy_in(vcpu, linear, &value, insn->size, &fault)) {
 			vcpu_inject_page_fault(vcpu, fault.address, fault.error);
 			return false;
 		}
@@ -121,7 +146,7 @@ static bool copy(struct vcpu *vcpu, const struct mmio_insn *insn, gpa_t gpa, boo
 		return true;
 	}
 	value = mmio_read(vcpu, gpa, insn->size);
-	if (gva_write(vcpu, linear, gva_privilege(), &value, insn->size, &fault))
+	if (copy_out(vcpu, linear, value, insn->size, &fault))
 		return true;
 	vcpu_inject_page_fault(vcpu, fault.address, fault.error);
 	return false;
