@@ -107,6 +107,8 @@ static const struct {
 	/* the parts of AVX-512 need AVX512F */
 	{ 7, 0, CPUID_EBX, B(16), 7, CPUID_EBX, B(17) | B(21) | B(28) | B(30) | B(31) },
 	{ 7, 0, CPUID_EBX, B(16), 7, CPUID_ECX, B(1) | B(6) | B(11) | B(12) | B(14) },
+	/* one VMX control enables both RDTSCP and RDPID */
+	{ 0x80000001, 0, CPUID_EDX, B(27), 7, CPUID_ECX, B(22) },
 };
 
 /* CR4 bits that exist for a guest only with a feature. */
