@@ -116,7 +116,7 @@ $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(HOST_LIB) $(TEST_OBJS)
 
 -include $(HOST_OBJS:.o=.d) $(TEST_OBJS:.o=.d) $(UNIT_TESTS:%=%.d) $(FUZZERS:%=%.d)
 
-FORMATTED := $(C_SRCS) $(HEADERS) $(sort $(wildcard tests/*/*.[ch] guests/*/*.[ch] tools/*.[ch]))
+FORMATTED := $(C_SRCS) $(HEADERS) $(sort $(wildcard tests/*/*.[ch] guests/*/*.[ch] guests/*/*/*.[ch] tools/*.[ch]))
 
 .PHONY: test test-long unit fuzzers format format-check header-check layer-check size
 unit: $(UNIT_TESTS)

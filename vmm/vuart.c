@@ -284,11 +284,6 @@ void vuart_tx_resume(struct vuart *v)
 	update_line(v);
 }
 
-bool vuart_tx_full(const struct vuart *v)
-{
-	return v->tx.len == VUART_FIFO;
-}
-
 size_t vuart_rx_room(const struct vuart *v)
 {
 	return v->mcr & MCR_LOOP ? 0 : rx_space(v);

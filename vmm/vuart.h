@@ -48,7 +48,10 @@ void vuart_tx_resume(struct vuart *v);
  * One more byte of the guest's would have no place. The guest knows from LSR, but Linux's console
  * waits 10 ms only: whoever wants no byte lost keeps the vCPU waiting while this is true.
  */
-bool vuart_tx_full(const struct vuart *v);
+static inline bool vuart_tx_full(const struct vuart *v)
+{
+	return v->tx.len == VUART_FIFO;
+}
 
 /* Is there anything that the guest has sent and the sink not taken? */
 static inline bool vuart_tx_pending(const struct vuart *v)
