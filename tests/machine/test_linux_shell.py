@@ -123,8 +123,7 @@ def test_paste(shell):
     """20 KB pasted in one go, with the terminal echoing, lose no byte."""
     data = base64.encodebytes(random.Random(1).randbytes(15000))
     assert len(data) > 20000
-    shell.console.sendline("cat > /tmp/paste; echo pas''ted")
-    shell.console.expect_exact("pas''ted\r\n")
+    shell.start("cat > /tmp/paste; echo pas''ted")
     shell.console.send(data)
     shell.console.sendcontrol("d")
     shell.console.expect(r"pasted\r\n", timeout=120)
@@ -134,9 +133,9 @@ def test_paste(shell):
 
 def test_output(shell):
     """More than 100 KB printed in one go lose no byte."""
-    expected = "".join(f"{number}\n" for number in range(1, 22001))
+    expected = "".join(f"{number}\n" for number in range(1, 19001))
     assert len(expected) > 100 << 10
-    output = shell.output("seq 1 22000", timeout=120)
+    output = shell.output("seq 1 19000", timeout=120)
     assert hashlib.sha256(output.encode()).hexdigest() == hashlib.sha256(expected.encode()).hexdigest()
 
 
@@ -148,16 +147,14 @@ def test_binary_output(shell):
 def test_ctrl_c(shell):
     """Ctrl-C ends `sleep 1000` long before its time, with the status of SIGINT."""
     before = float(shell.output("cat /proc/uptime").split()[0])
-    shell.console.sendline("sleep 1000; echo never''reached")
-    shell.console.expect_exact("never''reached\r\n")
+    shell.start("sleep 1000; echo never''reached")
     shell.console.sendcontrol("c")
-    shell.console.expect_exact(PROMPT, timeout=20)
+    shell.console.expect_exact(PROMPT, timeout=60)
     assert "neverreached" not in shell.console.before
     assert float(shell.output("cat /proc/uptime").split()[0]) < before + 900
-    shell.console.sendline("sleep 1000")
-    shell.console.expect_exact("sleep 1000\r\n")
+    shell.start("sleep 1000")
     shell.console.sendcontrol("c")
-    shell.console.expect_exact(PROMPT, timeout=20)
+    shell.console.expect_exact(PROMPT, timeout=60)
     shell.console.sendline("echo stat''us=$?")
     shell.console.expect(r"status=(\d+)\r\n")
     assert int(shell.console.match[1]) == 130
@@ -166,10 +163,9 @@ def test_ctrl_c(shell):
 
 def test_ctrl_d(shell):
     """Ctrl-D ends a program that reads the terminal, and at the prompt the shell itself, which init starts again."""
-    shell.console.sendline("cat; echo cat''ended")
-    shell.console.expect_exact("cat''ended\r\n")
+    shell.start("cat; echo cat''ended")
     shell.console.sendcontrol("d")
-    shell.console.expect_exact("catended\r\n", timeout=20)
+    shell.console.expect_exact("catended\r\n", timeout=60)
     shell.console.expect_exact(PROMPT)
     first = shell.output("echo $$")
     shell.console.sendcontrol("d")

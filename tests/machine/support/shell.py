@@ -45,6 +45,11 @@ class Shell:
         self.console.expect_exact(PROMPT, timeout=timeout)
         return Result(output.replace("\r", ""), status)
 
+    def start(self, command: str, timeout: float = 60) -> None:
+        """Types a command line and waits until it runs: what is typed before that is still the line editor's, and no signal and no end of file."""
+        self.console.sendline(f'echo "run""ning:"; {command}')
+        self.console.expect_exact("running:\r\n", timeout=timeout)
+
     def output(self, command: str, timeout: float = 60) -> str:
         """What a command prints that must succeed."""
         result = self.run(command, timeout)
