@@ -107,11 +107,20 @@ static unsigned int key_line(const struct vm_config *c, const char *key)
 	return line ? line : c->line;
 }
 
-static const char *key_value(const struct vm_config *c, const char *key)
+/* Why an image cannot be started, with the setting at fault as the user wrote it. */
+static void print_image_error(const struct vm_config *c, const struct image_error *why)
 {
-	if (!strcmp(key, "kernel"))
-		return c->kernel;
-	return !strcmp(key, "initrd") ? c->initrd : "...";
+	char memory[24];
+	const char *value = "..."; /* a command line is long */
+
+	scnprintf(memory, sizeof(memory), "%lluM", (unsigned long long)(c->memory >> 20));
+	if (!strcmp(why->key, "kernel"))
+		value = c->kernel;
+	else if (!strcmp(why->key, "initrd"))
+		value = c->initrd;
+	else if (!strcmp(why->key, "memory"))
+		value = memory;
+	pr_err("lintel.conf:%u: %s = %s: %s\n", key_line(c, why->key), why->key, value, why->text);
 }
 
 static int load_image(struct vm *vm, struct guest_entry *entry)
@@ -132,8 +141,7 @@ static int load_image(struct vm *vm, struct guest_entry *entry)
 	int err = guest_image_load(&vm->mem, &files, entry, &why);
 
 	if (err)
-		pr_err("lintel.conf:%u: %s = %s: %s\n", key_line(c, why.key), why.key,
-		       key_value(c, why.key), why.text);
+		print_image_error(c, &why);
 	return err ? err : vacpi_build(&vm->mem, &acpi);
 }
 
