@@ -143,24 +143,28 @@ class Session:
             verdict = self._verdict(deadline)
             if verdict is not None:
                 return verdict
-            if self._filter is None or not self._filter.open:
+            if self._filter is None or self._in_firmware():
                 self.progress.update(self.machine.stage)
             if self._poll_keys(keys):
                 self._ended("ended with Ctrl-a x")
                 return OK if not self.attachment.until else FAILED
 
+    def _in_firmware(self) -> bool:
+        """Has neither Lintel nor a kernel printed a line yet?"""
+        return self._filter is not None and not self._filter.open
+
     def _poll_keys(self, keys: Keys) -> bool:
         """Waits a moment for a key. Before Lintel is there, keys would open the firmware's menus: only Ctrl-a commands count then,
         and a script's input waits in its pipe."""
-        firmware = self._filter is not None and not self._filter.open
-        if not self._stdin_open or (firmware and not stdin_is_terminal()):
+        if not self._stdin_open or (self._in_firmware() and not stdin_is_terminal()):
             time.sleep(POLL_SECONDS)
             return False
         data = readable(POLL_SECONDS)
         if data == b"":
             self._stdin_open = False
         elif data:
-            keys.muted = firmware
+            # Asked only now: the console's thread may have shown the first line during the wait, and who saw it may type.
+            keys.muted = self._in_firmware()
             keys.typed(data)
         return keys.quit
 
