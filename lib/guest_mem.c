@@ -132,6 +132,51 @@ bool guest_clear(const struct guest_mem *mem, gpa_t gpa, size_t len)
 	return true;
 }
 
+/* The VMM's address of a word on its boundary, which lies in one slot: these are whole pages. */
+static void *word_ptr(const struct guest_mem *mem, gpa_t gpa, size_t len)
+{
+	u64 run;
+
+	return IS_ALIGNED(gpa, len) ? guest_ptr(mem, gpa, &run) : NULL;
+}
+
+bool guest_xchg(const struct guest_mem *mem, gpa_t gpa, u64 *word, size_t len)
+{
+	void *p = word_ptr(mem, gpa, len);
+
+	if (!p)
+		return false;
+	switch (len) {
+	case 1: *word = __atomic_exchange_n((u8 *)p, (u8)*word, __ATOMIC_SEQ_CST); return true;
+	case 4: *word = __atomic_exchange_n((u32 *)p, (u32)*word, __ATOMIC_SEQ_CST); return true;
+	case 8: *word = __atomic_exchange_n((u64 *)p, *word, __ATOMIC_SEQ_CST); return true;
+	default: return false;
+	}
+}
+
+#define CMPXCHG(type, p, old, new)                                                             \
+	({                                                                                     \
+		type found_ = (type) * (old);                                                  \
+		bool done_ = __atomic_compare_exchange_n((type *)(p), &found_, (type)(new), 0, \
+							 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);  \
+		*(old) = found_;                                                               \
+		done_ ? 0 : -EAGAIN;                                                           \
+	})
+
+int guest_cmpxchg(const struct guest_mem *mem, gpa_t gpa, u64 *old, u64 new, size_t len)
+{
+	void *p = word_ptr(mem, gpa, len);
+
+	if (!p)
+		return -EFAULT;
+	switch (len) {
+	case 1: return CMPXCHG(u8, p, old, new);
+	case 4: return CMPXCHG(u32, p, old, new);
+	case 8: return CMPXCHG(u64, p, old, new);
+	default: return -EFAULT;
+	}
+}
+
 u64 guest_mem_size(const struct guest_mem *mem)
 {
 	u64 size = 0;

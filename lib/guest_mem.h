@@ -34,6 +34,20 @@ bool guest_read(const struct guest_mem *mem, gpa_t gpa, void *buf, size_t len) _
 bool guest_write(const struct guest_mem *mem, gpa_t gpa, const void *buf, size_t len) __must_check;
 bool guest_clear(const struct guest_mem *mem, gpa_t gpa, size_t len) __must_check;
 
+/*
+ * A word of @len bytes (1, 4 or 8) on its own boundary, atomically against the guest's other CPUs,
+ * and in order with all memory accesses before and after.
+ *
+ * guest_xchg stores *@word and leaves in it what was there. False: not RAM, or not on its boundary.
+ *
+ * guest_cmpxchg stores @new where *@old is. 0; -EAGAIN, and what was found in *@old, where something
+ * else is; -EFAULT: not RAM, or not on its boundary. One attempt: how often to try again is for the
+ * caller to bound.
+ */
+bool guest_xchg(const struct guest_mem *mem, gpa_t gpa, u64 *word, size_t len) __must_check;
+int guest_cmpxchg(const struct guest_mem *mem, gpa_t gpa, u64 *old, u64 new,
+		  size_t len) __must_check;
+
 /* Is all of [gpa, gpa + len) RAM? */
 bool guest_mem_contains(const struct guest_mem *mem, gpa_t gpa, u64 len);
 

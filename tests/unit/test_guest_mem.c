@@ -204,13 +204,79 @@ static void test_clear(void **state)
 
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
+/* An exchange stores its word where it was told, of 1, 4 and 8 bytes, and gives back what was there. */
+static void test_xchg(void **state)
+{
+	static const size_t sizes[] = { 1, 4, 8 };
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_SIZE(sizes); i++) {
+		gpa_t gpa = ADJACENT - sizes[i];
+		u64 mask = ~0ULL >> (64 - 8 * sizes[i]), word = 0x8877665544332200ULL, was = 0;
+
+		memset(mem.slot[0].host, 0x11, 2 * PAGE_SIZE);
+		assert_true(guest_xchg(&mem, gpa, &word, sizes[i]));
+		assert_int_equal(word, 0x1111111111111111ULL & mask);
+		assert_int_equal(bytes_that_differ_from(0x11), sizes[i]);
+		assert_true(guest_read(&mem, gpa, &was, sizes[i]));
+		assert_int_equal(was, 0x8877665544332200ULL & mask);
+	}
+}
+
+/* Compare-and-exchange stores only over what was expected, and else tells what is there instead. */
+static void test_cmpxchg(void **state)
+{
+	static const size_t sizes[] = { 1, 4, 8 };
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_SIZE(sizes); i++) {
+		u64 mask = ~0ULL >> (64 - 8 * sizes[i]), was = 0,
+		    old = 0x1111111111111110ULL & mask;
+
+		assert_int_equal(guest_cmpxchg(&mem, LAST, &old, 5, sizes[i]), -EAGAIN);
+		assert_int_equal(old, 0x1111111111111111ULL & mask);
+		assert_int_equal(bytes_that_differ_from(0x11), 0);
+		assert_int_equal(guest_cmpxchg(&mem, LAST, &old, ~0ULL - 1, sizes[i]), 0);
+		assert_int_equal(old, 0x1111111111111111ULL & mask);
+		assert_int_equal(bytes_that_differ_from(0x11), sizes[i]);
+		assert_true(guest_read(&mem, LAST, &was, sizes[i]));
+		assert_int_equal(was, (~0ULL - 1) & mask);
+		memset(mem.slot[2].host, 0x11, PAGE_SIZE);
+	}
+}
+
+/* Both refuse what is not RAM, not on its own boundary, or not a word, and change nothing. */
+static void test_words_refused(void **state)
+{
+	static const struct {
+		gpa_t gpa;
+		size_t len;
+	} bad[] = {
+		{ FIRST - 1, 1 }, { FIRST - 4, 4 }, { HOLE, 1 },  { HOLE, 8 },
+		{ END, 4 },       { ~0ULL, 1 },     { ~7ULL, 8 }, { FIRST + 1, 4 },
+		{ LAST + 4, 8 },  { HOLE - 2, 4 },  { FIRST, 2 }, { FIRST, 16 },
+		{ FIRST, 0 },
+	};
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
+		u64 word =
+			0x1111111111111111ULL >> (bad[i].len < 8 ? 64 - 8 * MAX(bad[i].len, 1) : 0);
+
+		assert_int_equal(guest_cmpxchg(&mem, bad[i].gpa, &word, 0, bad[i].len), -EFAULT);
+		assert_false(guest_xchg(&mem, bad[i].gpa, &word, bad[i].len));
+	}
+	assert_int_equal(bytes_that_differ_from(0x11), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_add),      TEST(test_add_full),
 		TEST(test_contains), TEST(test_all_or_nothing),
 		TEST(test_copy),     TEST(test_placement),
-		TEST(test_clear),
+		TEST(test_clear),    TEST(test_xchg),
+		TEST(test_cmpxchg),  TEST(test_words_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
