@@ -1,4 +1,5 @@
 #include "vmm/gva.h"
+#include "lib/errno.h"
 #include "lib/guest_mem.h"
 #include "lib/x86.h"
 #include "vmm/vm.h"
@@ -61,15 +62,17 @@ static bool allowed(u32 access, u64 rights)
 	return !smap || (vmcs_read(GUEST_RFLAGS) & RFLAGS_AC);
 }
 
-/* As the processor does in a walk; there is one vCPU, so nobody else changes the entry meanwhile. */
-static bool set_flags(const struct walk *w, gpa_t where, u64 entry, bool leaf)
+/*
+ * As the processor does in a walk: only in an entry that still is what the walk has read, because
+ * another vCPU may change it meanwhile. -EAGAIN where one did; -EFAULT where there is no RAM.
+ */
+static int set_flags(const struct walk *w, gpa_t where, u64 entry, bool leaf)
 {
 	u64 flags = PTE_ACCESSED | (leaf && (w->access & GVA_WRITE) ? PTE_DIRTY : 0);
 
 	if ((w->access & GVA_FETCH) || (entry & flags) == flags)
-		return true;
-	entry |= flags;
-	return guest_write(&w->vcpu->vm->mem, where, &entry, w->mode->entry_size);
+		return 0;
+	return guest_cmpxchg(&w->vcpu->vm->mem, where, &entry, entry | flags, w->mode->entry_size);
 }
 
 /* The page that the leaf @entry at @level maps. */
@@ -83,41 +86,61 @@ static gpa_t leaf_gpa(const struct walk *w, unsigned int level, u64 entry)
 	return (entry & PTE_FRAME & ~mask) | (w->linear & mask);
 }
 
-static bool walk(struct walk *w, gpa_t table, gpa_t *gpa, u32 *error)
+/* 0; -EFAULT: a page fault with *@error; -EAGAIN: an entry was changed under the walk. */
+static int walk_once(struct walk *w, gpa_t table, gpa_t *gpa, u32 *error)
 {
 	const struct paging_mode *m = w->mode;
 
 	*error = w->access;
+	w->rights = PTE_WRITE | PTE_USER;
 	for (unsigned int level = m->levels; level; level--) {
 		u64 index = w->linear >> (12 + m->bits * (level - 1)) & ((1u << m->bits) - 1);
 		gpa_t where = table + index * m->entry_size;
 		u64 entry = 0;
 		bool leaf;
+		int err = 0;
 
 		if (!guest_read(&w->vcpu->vm->mem, where, &entry, m->entry_size) ||
 		    !(entry & PTE_PRESENT))
-			return false;
+			return -EFAULT;
 		leaf = is_leaf(m, level, entry);
 		if (level <= m->rights_max)
 			w->rights &= entry;
 		if (leaf && !allowed(w->access, w->rights)) {
 			*error |= GVA_PRESENT;
-			return false;
+			return -EFAULT;
 		}
-		if (level <= m->rights_max && !set_flags(w, where, entry, leaf))
-			return false;
+		if (level <= m->rights_max)
+			err = set_flags(w, where, entry, leaf);
+		if (err)
+			return err;
 		if (leaf) {
 			*gpa = leaf_gpa(w, level, entry);
-			return true;
+			return 0;
 		}
 		table = entry & PTE_FRAME;
 	}
-	return false;
+	return -EFAULT;
+}
+
+/*
+ * How often a walk begins again because an entry has changed under it. The processor would never
+ * give up; a guest that changes the entries of one address that fast gets a page fault instead.
+ */
+#define WALKS_MAX 4
+
+static bool walk(struct walk *w, gpa_t table, gpa_t *gpa, u32 *error)
+{
+	int err = -EAGAIN;
+
+	for (unsigned int n = 0; n < WALKS_MAX && err == -EAGAIN; n++)
+		err = walk_once(w, table, gpa, error);
+	return !err;
 }
 
 bool gva_translate(struct vcpu *vcpu, u64 linear, u32 access, gpa_t *gpa, struct gva_fault *fault)
 {
-	struct walk w = { vcpu, &mode_4level, linear, access, PTE_WRITE | PTE_USER };
+	struct walk w = { .vcpu = vcpu, .mode = &mode_4level, .linear = linear, .access = access };
 	u64 cr3, root = PTE_FRAME;
 
 	if (!(vmcs_read(GUEST_CR0) & CR0_PG)) {

@@ -1,4 +1,6 @@
 /* Claim: guest-linear addresses are translated as the guest's CPU does, and never leave its RAM. */
+#include <pthread.h>
+
 #include "tests/unit/guest_tables.h"
 #include "vmm/gva.h"
 
@@ -251,6 +253,38 @@ static void flags(void **state)
 	assert_int_equal(entry, TABLE(2) | PT_P);
 }
 
+#define OTHERS_ROUNDS 200000
+
+/* Another vCPU: counts in bits of the entry that are the system's own, and takes the flags away. */
+static void *other_vcpu(void *entry)
+{
+	for (unsigned int i = 0; i < OTHERS_ROUNDS; i++) {
+		__atomic_fetch_add((u64 *)entry, BIT(52), __ATOMIC_SEQ_CST);
+		__atomic_fetch_and((u64 *)entry, ~(BIT(5) | BIT(6)), __ATOMIC_SEQ_CST);
+	}
+	return NULL;
+}
+
+/* Claim: setting a flag undoes nothing that another vCPU does to the same entry at the same time. */
+static void flags_race(void **state)
+{
+	u64 linear = 0x40000000, *entry;
+	unsigned int walks = 0;
+	pthread_t thread;
+	gpa_t gpa;
+
+	(void)state;
+	mode_64();
+	map_64(linear, 0x5000 | PT_P | PT_W);
+	entry = (u64 *)(void *)(rig_vm->mem.slot[0].host + TABLE(1) + (linear >> 12 & 511) * 8);
+	assert_int_equal(pthread_create(&thread, NULL, other_vcpu, entry), 0);
+	for (unsigned int i = 0; i < OTHERS_ROUNDS; i++)
+		walks += gva_translate(&rig_vcpu, linear, GVA_WRITE, &gpa, &fault) && gpa == 0x5000;
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_true(walks > OTHERS_ROUNDS / 2); /* hardly a walk has to give up */
+	assert_int_equal(*entry >> 52, OTHERS_ROUNDS & 0xfff);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -264,6 +298,7 @@ int main(void)
 		cmocka_unit_test_setup(rights, rig_start),
 		cmocka_unit_test_setup(faults, rig_start),
 		cmocka_unit_test_setup(flags, rig_start),
+		cmocka_unit_test_setup(flags_race, rig_start),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
