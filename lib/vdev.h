@@ -40,4 +40,10 @@ struct pio_ops {
 	void (*write)(void *dev, u16 off, u8 size, u32 value);
 };
 
+/* The same for registers in memory; @size may be 8 as well. */
+struct mmio_ops {
+	u64 (*read)(void *dev, u64 off, u8 size);
+	void (*write)(void *dev, u64 off, u8 size, u64 value);
+};
+
 #endif

@@ -95,6 +95,7 @@ void dump_devices(const struct vm *vm)
 		dump_device(vm->pio.range[i].accesses, "port", vm->pio.range[i].name);
 	dump_device(vm->pio.unclaimed, "port", "(nothing there)");
 	dump_device(m->mmio_lapic, "mmio", "lapic");
-	dump_device(m->mmio_ioapic, "mmio", "ioapic");
+	for (unsigned int i = 0; i < vm->mmio.ranges; i++)
+		dump_device(vm->mmio.range[i].accesses, "mmio", vm->mmio.range[i].name);
 	dump_device(m->mmio_unclaimed, "mmio", "(nothing there)");
 }

@@ -114,6 +114,18 @@ static void post_write(void *dev, u16 off, u8 size, u32 value)
 
 static const struct pio_ops post_pio = { post_read, post_write };
 
+static u64 ioapic_read(void *dev, u64 off, u8 size)
+{
+	return vioapic_mmio_read(dev, (u32)off, size);
+}
+
+static void ioapic_write(void *dev, u64 off, u8 size, u64 value)
+{
+	vioapic_mmio_write(dev, (u32)off, size, value);
+}
+
+static const struct mmio_ops ioapic_mmio = { ioapic_read, ioapic_write };
+
 static void init_devices(struct vm *vm, u64 epoch)
 {
 	struct machine *m = &vm->machine;
@@ -141,6 +153,7 @@ void machine_init(struct vm *vm, u64 epoch)
 
 	*m = (struct machine){ 0 };
 	*pio = (struct pio_bus){ 0 };
+	vm->mmio = (struct mmio_bus){ 0 };
 	vm->timers = (struct vtimers){ 0 };
 	vm->env = (struct vdev_env){
 		.ctx = vm,
@@ -164,6 +177,8 @@ void machine_init(struct vm *vm, u64 epoch)
 	pio_register(pio, VRESET_I8042_DATA, 1, &vreset_i8042_data_pio, &m->reset, "i8042-data");
 	pio_register(pio, VRESET_I8042_COMMAND, 1, &vreset_i8042_command_pio, &m->reset, "i8042");
 	pio_register(pio, 0x80, 1, &post_pio, NULL, "post");
+	mmio_register(&vm->mmio, VIOAPIC_MMIO_BASE, VIOAPIC_MMIO_SIZE, &ioapic_mmio, &m->ioapic,
+		      "ioapic");
 	if (vm->config->debug_exit)
 		pio_register(pio, vm->config->debug_exit, 1, &debug_exit_pio, vm, "debug-exit");
 }

@@ -30,7 +30,7 @@ struct machine {
 	struct vacpi_pm pm;
 	struct vreset reset;
 	struct vpci pci;
-	u64 mmio_lapic, mmio_ioapic, mmio_unclaimed; /* accesses, for the table of exits */
+	u64 mmio_lapic, mmio_unclaimed; /* accesses, for the table of exits */
 	u16 lines; /* levels of the ISA lines as devices drive them */
 };
 

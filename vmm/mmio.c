@@ -32,14 +32,14 @@ static u64 mmio_read(struct vcpu *vcpu, gpa_t gpa, u8 size)
 	struct machine *m = &vcpu->vm->machine;
 	gpa_t lapic = vlapic_mmio_base(&vcpu->lapic);
 
+	u64 value;
+
 	if (in_page(gpa, size, lapic)) {
 		m->mmio_lapic++;
 		return vlapic_mmio_read(&vcpu->lapic, (u32)(gpa - lapic), size);
 	}
-	if (in_page(gpa, size, VIOAPIC_MMIO_BASE)) {
-		m->mmio_ioapic++;
-		return vioapic_mmio_read(&m->ioapic, (u32)(gpa - VIOAPIC_MMIO_BASE), size);
-	}
+	if (mmio_bus_read(&vcpu->vm->mmio, gpa, size, &value))
+		return value;
 	return unclaimed(vcpu->vm, gpa);
 }
 
@@ -51,10 +51,7 @@ static void mmio_write(struct vcpu *vcpu, gpa_t gpa, u8 size, u64 value)
 	if (in_page(gpa, size, lapic)) {
 		m->mmio_lapic++;
 		vlapic_mmio_write(&vcpu->lapic, (u32)(gpa - lapic), size, value);
-	} else if (in_page(gpa, size, VIOAPIC_MMIO_BASE)) {
-		m->mmio_ioapic++;
-		vioapic_mmio_write(&m->ioapic, (u32)(gpa - VIOAPIC_MMIO_BASE), size, value);
-	} else {
+	} else if (!mmio_bus_write(&vcpu->vm->mmio, gpa, size, value)) {
 		unclaimed(vcpu->vm, gpa);
 	}
 }

@@ -18,6 +18,7 @@
 #include "vmm/cpu.h"
 #include "vmm/machine.h"
 #include "vmm/mem.h"
+#include "vmm/mmio_bus.h"
 #include "vmm/pio.h"
 #include "vmm/vm_config.h"
 #include "vmm/vtimer.h"
@@ -70,6 +71,7 @@ struct vm {
 	struct vtimers timers;
 	struct vdev_env env;
 	struct pio_bus pio;
+	struct mmio_bus mmio;
 	struct vapic_bus bus;
 	struct machine machine; /* the devices */
 	u64 *io_bitmap;         /* 2 pages: all ones but for what passes through */

@@ -95,7 +95,7 @@ static void ioapic(void **state)
 	g->rbx = 0;
 	ACCESS("\x8b\x18", IOWIN, READ);
 	assert_int_equal(g->rbx, 0x10051);
-	assert_int_equal(rig_vm->machine.mmio_ioapic, 3);
+	assert_int_equal(rig_vm->mmio.range[0].accesses, 3);
 	assert_int_equal(rig_vm->machine.mmio_unclaimed, 0);
 }
 
