@@ -37,7 +37,7 @@ static bool matches_logical(const struct vlapic *v, u32 mda)
 
 static bool matches(const struct vlapic *v, const struct vapic_msg *msg)
 {
-	if (!(v->base & APIC_BASE_EN))
+	if (!(vlapic_get_base(v) & APIC_BASE_EN))
 		return false;
 	if (msg->dest == VAPIC_BROADCAST)
 		return true;
@@ -58,14 +58,15 @@ static u32 destinations(const struct vapic_bus *bus, const struct vapic_msg *msg
 /* Of @set the one with the lowest processor priority; equals take turns. */
 static u32 arbitrate(struct vapic_bus *bus, u32 set)
 {
+	unsigned int first = __atomic_load_n(&bus->next, __ATOMIC_RELAXED);
 	unsigned int best = bus->count;
 	unsigned int best_class = ~0u;
 
 	for (unsigned int n = 0; n < bus->count; n++) {
-		unsigned int i = (bus->next + n) % bus->count;
+		unsigned int i = (first + n) % bus->count;
 		unsigned int class;
 
-		if (!(set >> i & 1) || !bus->apic[i]->enabled)
+		if (!(set >> i & 1) || !vlapic_is_enabled(bus->apic[i]))
 			continue;
 		class = vlapic_ppr(bus->apic[i]) >> 4;
 		if (class < best_class) {
@@ -75,7 +76,7 @@ static u32 arbitrate(struct vapic_bus *bus, u32 set)
 	}
 	if (best == bus->count)
 		return 0;
-	bus->next = (best + 1) % bus->count;
+	__atomic_store_n(&bus->next, (best + 1) % bus->count, __ATOMIC_RELAXED);
 	return 1u << best;
 }
 

@@ -8,10 +8,10 @@
 
 #define VECTOR_WORDS 8
 
-/* The word of vector bitmap @bank (APIC_ISR, APIC_TMR or APIC_IRR) that holds @vector. */
-static u32 *bank_word(const struct vlapic *v, u32 bank, u8 vector)
+/* The offset of the word of vector bitmap @bank (APIC_ISR, APIC_TMR or APIC_IRR) that holds @vector. */
+static u32 bank_word(u32 bank, u8 vector)
 {
-	return &v->regs[(bank + vector / 32 * 16) / 4];
+	return bank + vector / 32 * 16;
 }
 
 static u32 vector_bit(u8 vector)
@@ -21,20 +21,23 @@ static u32 vector_bit(u8 vector)
 
 static bool bank_test(const struct vlapic *v, u32 bank, u8 vector)
 {
-	return __atomic_load_n(bank_word(v, bank, vector), __ATOMIC_RELAXED) & vector_bit(vector);
+	return vlapic_get(v, bank_word(bank, vector)) & vector_bit(vector);
 }
 
-/* True when the bit was clear. */
-static bool bank_set(struct vlapic *v, u32 bank, u8 vector)
+static void bank_set(struct vlapic *v, u32 bank, u8 vector)
 {
-	u32 bit = vector_bit(vector);
+	u32 off = bank_word(bank, vector);
 
-	return !(__atomic_fetch_or(bank_word(v, bank, vector), bit, __ATOMIC_SEQ_CST) & bit);
+	vlapic_set(v, off, vlapic_get(v, off) | vector_bit(vector));
+	v->changed = true;
 }
 
 static void bank_clear(struct vlapic *v, u32 bank, u8 vector)
 {
-	__atomic_fetch_and(bank_word(v, bank, vector), ~vector_bit(vector), __ATOMIC_SEQ_CST);
+	u32 off = bank_word(bank, vector);
+
+	vlapic_set(v, off, vlapic_get(v, off) & ~vector_bit(vector));
+	v->changed = true;
 }
 
 static int bank_highest(const struct vlapic *v, u32 bank)
@@ -48,25 +51,54 @@ static int bank_highest(const struct vlapic *v, u32 bank)
 	return -1;
 }
 
-/*
- * irr_any spares the scan before most VM entries. Posting sets the IRR's bit first and irr_any
- * second; here irr_any is cleared first and the IRR read again second: whatever the order in
- * which two CPUs do this, no request is left behind a false irr_any.
- */
+/* Intel SDM, "Interrupt Acceptance for Fixed Interrupts": the TMR says how each request came. */
+static void accept_requests(struct vlapic *v, struct posted_interrupts *from, bool level)
+{
+	u64 taken[POSTED_WORDS];
+
+	if (!posted_take(from, taken))
+		return;
+	for (u32 i = 0; i < VECTOR_WORDS; i++) {
+		u32 word = (u32)(taken[i / 2] >> i % 2 * 32), irr = APIC_IRR + i * 16,
+		    tmr = APIC_TMR + i * 16;
+
+		if (!word)
+			continue;
+		vlapic_set(v, irr, vlapic_get(v, irr) | word);
+		vlapic_set(v, tmr, level ? vlapic_get(v, tmr) | word : vlapic_get(v, tmr) & ~word);
+	}
+	v->irr_any = true;
+	v->changed = true;
+}
+
+void vlapic_sync(struct vlapic *v)
+{
+	accept_requests(v, &v->edge, false);
+	accept_requests(v, &v->level, true);
+}
+
 int vlapic_highest_irr(struct vlapic *v)
 {
 	int vector;
 
-	if (!__atomic_load_n(&v->irr_any, __ATOMIC_ACQUIRE))
+	vlapic_sync(v);
+	if (!v->irr_any)
 		return -1;
 	vector = bank_highest(v, APIC_IRR);
-	if (likely(vector >= 0))
-		return vector;
-	(void)__atomic_exchange_n(&v->irr_any, false, __ATOMIC_SEQ_CST);
-	vector = bank_highest(v, APIC_IRR);
-	if (vector >= 0)
-		__atomic_store_n(&v->irr_any, true, __ATOMIC_SEQ_CST);
+	v->irr_any = vector >= 0;
 	return vector;
+}
+
+int vlapic_highest_isr(const struct vlapic *v)
+{
+	return bank_highest(v, APIC_ISR);
+}
+
+void vlapic_level_vectors(const struct vlapic *v, u64 vectors[4])
+{
+	for (u32 i = 0; i < VECTOR_WORDS / 2; i++)
+		vectors[i] = make_64(vlapic_get(v, APIC_TMR + i * 32 + 16),
+				     vlapic_get(v, APIC_TMR + i * 32));
 }
 
 /* Intel SDM, "Task and Processor Priorities". */
@@ -100,20 +132,14 @@ u8 vlapic_tpr_threshold(struct vlapic *v)
 
 bool vlapic_post(struct vlapic *v, u8 vector, bool level)
 {
-	if (!v->enabled)
+	if (!vlapic_is_enabled(v))
 		return false;
 	if (vector < APIC_FIRST_VECTOR) {
 		vlapic_error(v, APIC_ESR_RECEIVE_ILLEGAL_VECTOR);
 		return false;
 	}
-	if (level)
-		bank_set(v, APIC_TMR, vector);
-	else
-		bank_clear(v, APIC_TMR, vector);
-	if (bank_set(v, APIC_IRR, vector)) {
-		__atomic_store_n(&v->irr_any, true, __ATOMIC_SEQ_CST);
+	if (posted_request(level ? &v->level : &v->edge, vector))
 		v->ops->kick(v->ops_ctx);
-	}
 	return true;
 }
 
@@ -123,16 +149,20 @@ void vlapic_accept(struct vlapic *v, u8 vector)
 	bank_set(v, APIC_ISR, vector);
 }
 
+void vlapic_eoi_done(struct vlapic *v, u8 vector)
+{
+	if (bank_test(v, APIC_TMR, vector) && !(vlapic_get(v, APIC_SVR) & APIC_SVR_SUPPRESS_EOI))
+		v->ops->eoi(v->ops_ctx, vector);
+}
+
 void vlapic_eoi(struct vlapic *v)
 {
 	int in_service = bank_highest(v, APIC_ISR);
-	u8 vector = (u8)in_service;
 
 	if (in_service < 0)
 		return;
-	bank_clear(v, APIC_ISR, vector);
-	if (bank_test(v, APIC_TMR, vector) && !(vlapic_get(v, APIC_SVR) & APIC_SVR_SUPPRESS_EOI))
-		v->ops->eoi(v->ops_ctx, vector);
+	bank_clear(v, APIC_ISR, (u8)in_service);
+	vlapic_eoi_done(v, (u8)in_service);
 }
 
 u8 vlapic_cr8(const struct vlapic *v)
@@ -174,14 +204,14 @@ bool vlapic_accepts_pic(const struct vlapic *v)
 {
 	u32 lvt = vlapic_get(v, APIC_LVT_LINT0);
 
-	if (!(v->base & APIC_BASE_EN))
+	if (!(vlapic_get_base(v) & APIC_BASE_EN))
 		return true;
 	return !(lvt & APIC_MASKED) && APIC_MODE(lvt) == VAPIC_EXTINT;
 }
 
 void vlapic_lint(struct vlapic *v, unsigned int pin)
 {
-	if (v->base & APIC_BASE_EN)
+	if (vlapic_get_base(v) & APIC_BASE_EN)
 		vlapic_raise_lvt(v, pin ? APIC_LVT_LINT1 : APIC_LVT_LINT0);
 	else if (pin)
 		v->ops->nmi(v->ops_ctx);
@@ -189,11 +219,14 @@ void vlapic_lint(struct vlapic *v, unsigned int pin)
 
 void vlapic_update_enabled(struct vlapic *v)
 {
-	v->enabled = v->base & APIC_BASE_EN && vlapic_get(v, APIC_SVR) & APIC_SVR_ENABLE;
+	bool enabled = v->base & APIC_BASE_EN && vlapic_get(v, APIC_SVR) & APIC_SVR_ENABLE;
+
+	__atomic_store_n(&v->enabled, enabled, __ATOMIC_RELAXED);
+	v->changed = true; /* what is requested may be taken now, or not any more */
 }
 
 /* Intel SDM, "Logical Destination Mode in x2APIC Mode". */
-static void set_identity(struct vlapic *v)
+void vlapic_set_identity(struct vlapic *v)
 {
 	if (vlapic_is_x2apic(v)) {
 		vlapic_set(v, APIC_ID, v->id);
@@ -203,10 +236,20 @@ static void set_identity(struct vlapic *v)
 	}
 }
 
+/* Other CPUs look at it to find out whom a message names. */
+static void set_base(struct vlapic *v, u64 value)
+{
+	__atomic_store_n(&v->base, value, __ATOMIC_RELAXED);
+}
+
 /* Intel SDM, "Local APIC State After Power-Up or Reset". */
 void vlapic_init_reset(struct vlapic *v)
 {
-	vlapic_timer_stop(v);
+	u64 dropped[POSTED_WORDS];
+
+	vlapic_timer_reset(v);
+	(void)posted_take(&v->edge, dropped);
+	(void)posted_take(&v->level, dropped);
 	memset(v->regs, 0, PAGE_SIZE);
 	v->errors = 0;
 	v->irr_any = false;
@@ -215,7 +258,7 @@ void vlapic_init_reset(struct vlapic *v)
 	vlapic_set(v, APIC_SVR, 0xff);
 	for (u32 off = APIC_LVT_TIMER; off <= APIC_LVT_ERROR; off += 0x10)
 		vlapic_set(v, off, APIC_MASKED);
-	set_identity(v);
+	vlapic_set_identity(v);
 	vlapic_update_enabled(v);
 }
 
@@ -223,7 +266,7 @@ void vlapic_reset(struct vlapic *v)
 {
 	bool bsp = v->bus->apic[0] == v;
 
-	v->base = VLAPIC_MMIO_BASE | APIC_BASE_EN | (bsp ? APIC_BASE_BSP : 0);
+	set_base(v, VLAPIC_MMIO_BASE | APIC_BASE_EN | (bsp ? APIC_BASE_BSP : 0));
 	vlapic_init_reset(v);
 }
 
@@ -286,11 +329,11 @@ bool vlapic_set_base(struct vlapic *v, u64 value)
 		return false;
 	if (to == MODE_X2APIC && !(v->bus->features & VAPIC_X2APIC))
 		return false;
-	v->base = value;
+	set_base(v, value);
 	if (from == to)
 		return true;
 	if (to == MODE_X2APIC) {
-		set_identity(v);
+		vlapic_set_identity(v);
 		vlapic_set(v, APIC_ICR_HIGH, 0);
 	} else {
 		vlapic_init_reset(v); /* to or from disabled: nothing of before is kept */

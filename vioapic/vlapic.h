@@ -3,10 +3,12 @@
  *
  * Its registers live in a page of the owner's, at the offsets of the xAPIC, because that page
  * doubles as the VMX virtual-APIC page: with the TPR shadow the processor writes the TPR there
- * without telling anybody, so nothing that depends on the TPR is ever cached.
+ * without telling anybody, so nothing that depends on the TPR is ever cached; with virtual-interrupt
+ * delivery it moves vectors through IRR and ISR too, while the guest runs.
  *
- * Who may call what: vlapic_post from any CPU at any time. Everything else from the CPU that runs
- * the owner, and messages (ICR writes, vapic_bus_deliver) one at a time per VM.
+ * Who may call what: vlapic_post and vapic_bus_deliver from any CPU at any time, without a lock:
+ * a vector waits in a struct posted_interrupts until the owner's CPU takes it into the IRR. The page
+ * is written by the owner's CPU only; all else is called on that CPU, while the guest does not run.
  *
  * Intel SDM, "Advanced Programmable Interrupt Controller (APIC)".
  */
@@ -15,6 +17,7 @@
 
 #include "lib/types.h"
 #include "lib/vdev.h"
+#include "vioapic/posted.h"
 #include "vioapic/vapic_bus.h"
 
 #define VLAPIC_MMIO_BASE 0xfee00000ULL
@@ -23,10 +26,14 @@
 
 /*
  * What a local APIC tells its owner, who notes it and acts before the next VM entry. Of what is
- * declared here these may call only what they are said to be for.
+ * declared here these may call only what they are said to be for. All but eoi may be called on
+ * another CPU than the owner's.
  */
 struct vlapic_ops {
-	/* A vector entered the IRR. May be called on another CPU than the owner's. */
+	/*
+	 * Vectors were requested. They are in v->edge, from where a processor may take them while the
+	 * guest runs, or, if v->level has any, to be taken by vlapic_sync before it goes on.
+	 */
 	void (*kick)(void *ctx);
 	void (*nmi)(void *ctx);
 	void (*init)(void *ctx); /* for vlapic_init_reset, now or later */
@@ -38,6 +45,9 @@ struct vlapic_ops {
 /* The timer; times are guest TSC, ticks are those of the undivided input clock. */
 struct vlapic_timer {
 	struct vdev_timer alarm;
+	u32 mode; /* these three as the guest wrote them last: the page may be ahead */
+	u32 initial_count;
+	u32 divide;
 	bool running;     /* counting down, one-shot or periodic */
 	u64 start;        /* when the count-down began */
 	u64 due;          /* ticks from start to the next expiry */
@@ -53,9 +63,13 @@ struct vlapic {
 	u64 base; /* IA32_APIC_BASE */
 	u32 id;
 	u32 errors;   /* seen since the guest last wrote the ESR */
-	bool enabled; /* by IA32_APIC_BASE and by the SVR */
+	bool enabled; /* by IA32_APIC_BASE and by the SVR; other CPUs look */
 	bool irr_any; /* false: the IRR is empty; true: look */
+	bool changed; /* IRR, ISR or TMR, since the owner last cleared this: for what is derived of them */
 	struct vlapic_timer timer;
+	struct posted_interrupts edge; /* requested by anybody, not yet in the IRR */
+	struct posted_interrupts
+		level; /* the same, level-triggered: never for a processor to take */
 };
 
 /*
@@ -104,17 +118,30 @@ void vlapic_set_cr8(struct vlapic *v, u8 cr8);
 /* Request @vector. False when the APIC is disabled or the vector illegal (logged in its ESR). */
 bool vlapic_post(struct vlapic *v, u8 vector, bool level);
 
-/* Is nothing requested? One load: for the way into the guest. (False may mean: no longer.) */
+/* Requests that vlapic_sync would take? Two loads. */
+static inline bool vlapic_posted(const struct vlapic *v)
+{
+	return posted_any(&v->edge) || posted_any(&v->level);
+}
+
+/* Take what was requested into the IRR. */
+void vlapic_sync(struct vlapic *v);
+
+/* Is nothing requested? For the way into the guest. (False may mean: no longer.) */
 static inline bool vlapic_idle(const struct vlapic *v)
 {
-	return !__atomic_load_n(&v->irr_any, __ATOMIC_ACQUIRE);
+	return !v->irr_any && !vlapic_posted(v);
 }
 
 /* The vector that the CPU would take now if it could be interrupted, or -1. */
 int vlapic_pending(struct vlapic *v);
 
-/* The highest requested vector, deliverable or not, or -1. */
+/* The highest vector requested (deliverable or not), and the highest in service, or -1. */
 int vlapic_highest_irr(struct vlapic *v);
+int vlapic_highest_isr(const struct vlapic *v);
+
+/* The vectors whose EOI the I/O APIC has to be told of: the TMR as 256 bits. */
+void vlapic_level_vectors(const struct vlapic *v, u64 vectors[4]);
 
 /* The VMX TPR threshold: the class below which the TPR must fall to change vlapic_pending, or 0. */
 u8 vlapic_tpr_threshold(struct vlapic *v);
@@ -124,6 +151,18 @@ void vlapic_accept(struct vlapic *v, u8 vector);
 
 /* What the guest's EOI does. */
 void vlapic_eoi(struct vlapic *v);
+
+/* The processor has done so for @vector, up to telling the I/O APIC. */
+void vlapic_eoi_done(struct vlapic *v, u8 vector);
+
+/*
+ * The processor has stored what the guest wrote to the register at @off, in either mode, into the page
+ * (SDM, "APIC-Write Emulation"): do what the write does.
+ */
+void vlapic_page_written(struct vlapic *v, u32 off);
+
+/* May a guest in x2APIC mode read @msr from the page, without code? */
+bool vlapic_msr_in_page(u32 msr);
 
 /* Processor priority, 0-255. */
 u8 vlapic_ppr(const struct vlapic *v);

@@ -9,8 +9,8 @@ enum { XAPIC_R = 1, XAPIC_W = 2, X2APIC_R = 4, X2APIC_W = 8 };
 
 static void write_eoi(struct vlapic *v, u32 off, u32 value)
 {
-	(void)off;
 	(void)value;
+	vlapic_set(v, off, 0);
 	vlapic_eoi(v);
 }
 
@@ -64,20 +64,16 @@ static void write_lvt(struct vlapic *v, u32 off, u32 value)
 	vlapic_set(v, off, value);
 }
 
-/* Into TSC-deadline mode and out of it disarms: Intel SDM, "TSC-Deadline Mode". */
 static void write_lvt_timer(struct vlapic *v, u32 off, u32 value)
 {
-	if ((vlapic_get(v, off) ^ value) & APIC_TIMER_TSC_DEADLINE)
-		vlapic_timer_stop(v);
+	vlapic_timer_set_mode(v, value);
 	write_lvt(v, off, value);
 }
 
 static void write_initial_count(struct vlapic *v, u32 off, u32 value)
 {
-	if (vlapic_get(v, APIC_LVT_TIMER) & APIC_TIMER_TSC_DEADLINE)
-		return;
-	vlapic_set(v, off, value);
-	vlapic_timer_start(v);
+	(void)off;
+	vlapic_timer_start(v, value);
 }
 
 static void write_divide(struct vlapic *v, u32 off, u32 value)
@@ -166,6 +162,27 @@ static void reg_write(struct vlapic *v, u32 off, const struct reg_policy *p, u32
 		vlapic_set(v, off, value);
 }
 
+void vlapic_page_written(struct vlapic *v, u32 off)
+{
+	const struct reg_policy *p = find_policy(off &= ~0xfu, 0);
+
+	if (!p)
+		return;
+	if (p->access & (XAPIC_W | X2APIC_W))
+		reg_write(v, off, p, vlapic_get(v, off) & writable_bits(v, off, p));
+	else if (off == APIC_ID)
+		vlapic_set_identity(v); /* the only read-only one that the processor lets through */
+}
+
+/* Not what is computed when it is read; not the ICR, whose upper half is elsewhere. */
+bool vlapic_msr_in_page(u32 msr)
+{
+	u32 off = (msr - IA32_X2APIC(0)) << 4;
+	const struct reg_policy *p = find_policy(off, X2APIC_R);
+
+	return p && !p->read && off != APIC_ICR;
+}
+
 static const struct reg_policy *msr_policy(const struct vlapic *v, u32 msr, u8 access)
 {
 	if (!vlapic_is_x2apic(v) || msr < IA32_X2APIC(0) || msr > IA32_X2APIC(0xff0))
@@ -180,6 +197,7 @@ bool vlapic_msr_read(struct vlapic *v, u32 msr, u64 *value)
 
 	if (!p)
 		return false;
+	vlapic_sync(v);
 	*value = reg_read(v, off, p);
 	if (off == APIC_ICR)
 		*value |= (u64)vlapic_get(v, APIC_ICR_HIGH) << 32;
@@ -219,6 +237,7 @@ u64 vlapic_mmio_read(struct vlapic *v, u32 off, u8 size)
 		vlapic_error(v, APIC_ESR_ILLEGAL_REGISTER);
 		return 0;
 	}
+	vlapic_sync(v);
 	value = reg_read(v, off & ~0xfu, p) >> (off & 3) * 8;
 	return size < 4 ? value & ((1u << size * 8) - 1) : value;
 }

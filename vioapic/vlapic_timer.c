@@ -14,11 +14,6 @@
  */
 #define MAX_PERIODIC_HZ 50000
 
-static u32 timer_mode(const struct vlapic *v)
-{
-	return vlapic_get(v, APIC_LVT_TIMER) & APIC_TIMER_MODE;
-}
-
 static u64 now(const struct vlapic *v)
 {
 	return v->env->now(v->env->ctx);
@@ -27,17 +22,15 @@ static u64 now(const struct vlapic *v)
 /* Bits 3, 1 and 0 choose 2, 4, 8, ... 128, and the last value 1. */
 static unsigned int divide_shift(const struct vlapic *v)
 {
-	u32 divide = vlapic_get(v, APIC_DIVIDE);
+	u32 divide = v->timer.divide;
 
 	return ((divide & 3) + (divide >> 1 & 4) + 1) & 7;
 }
 
-/* In ticks. Never 0, whatever the page holds: it is divided by. */
+/* In ticks. Never 0: it is divided by. */
 static u64 period(const struct vlapic *v)
 {
-	u32 count = vlapic_get(v, APIC_INITIAL_COUNT);
-
-	return (u64)MAX(count, 1u) << divide_shift(v);
+	return (u64)MAX(v->timer.initial_count, 1u) << divide_shift(v);
 }
 
 static u64 elapsed_ticks(const struct vlapic *v)
@@ -66,21 +59,44 @@ static void arm(struct vlapic *v, u64 due)
 	set_alarm(v, v->timer.start + tsc);
 }
 
-void vlapic_timer_stop(struct vlapic *v)
+static void stop(struct vlapic *v)
 {
 	v->timer.running = false;
 	v->timer.tsc_deadline = 0;
 	set_alarm(v, VDEV_NEVER);
 }
 
-void vlapic_timer_start(struct vlapic *v)
+void vlapic_timer_reset(struct vlapic *v)
 {
-	vlapic_timer_stop(v);
-	if (!vlapic_get(v, APIC_INITIAL_COUNT))
-		return;
-	v->timer.running = true;
-	v->timer.start = now(v);
-	arm(v, period(v));
+	stop(v);
+	v->timer.mode = 0;
+	v->timer.initial_count = 0;
+	v->timer.divide = 0;
+}
+
+/* Into TSC-deadline mode and out of it disarms: Intel SDM, "TSC-Deadline Mode". */
+void vlapic_timer_set_mode(struct vlapic *v, u32 lvt)
+{
+	u32 mode = lvt & APIC_TIMER_MODE;
+
+	if ((mode ^ v->timer.mode) & APIC_TIMER_TSC_DEADLINE)
+		stop(v);
+	v->timer.mode = mode;
+}
+
+/* Without effect in TSC-deadline mode. */
+void vlapic_timer_start(struct vlapic *v, u32 count)
+{
+	if (!(v->timer.mode & APIC_TIMER_TSC_DEADLINE)) {
+		stop(v);
+		v->timer.initial_count = count;
+		if (count) {
+			v->timer.running = true;
+			v->timer.start = now(v);
+			arm(v, period(v));
+		}
+	}
+	vlapic_set(v, APIC_INITIAL_COUNT, v->timer.initial_count);
 }
 
 /* The present count goes on at the new rate. */
@@ -88,6 +104,7 @@ void vlapic_timer_set_divide(struct vlapic *v, u32 divide)
 {
 	u32 count = vlapic_timer_current(v);
 
+	v->timer.divide = divide;
 	vlapic_set(v, APIC_DIVIDE, divide);
 	if (!count)
 		return;
@@ -105,7 +122,7 @@ u32 vlapic_timer_current(const struct vlapic *v)
 	elapsed = elapsed_ticks(v);
 	if (elapsed < v->timer.due)
 		left = v->timer.due - elapsed;
-	if (timer_mode(v) == APIC_TIMER_PERIODIC) {
+	if (v->timer.mode == APIC_TIMER_PERIODIC) {
 		/* The alarm may be late, or some expiries ahead. */
 		if (left)
 			left = (left - 1) % period(v) + 1;
@@ -135,7 +152,7 @@ void vlapic_timer_fire(void *vlapic)
 			arm(v, v->timer.due);
 			return;
 		}
-		if (timer_mode(v) == APIC_TIMER_PERIODIC)
+		if (v->timer.mode == APIC_TIMER_PERIODIC)
 			arm(v, next_due(v, elapsed));
 		else
 			v->timer.running = false;
@@ -154,7 +171,7 @@ u64 vlapic_tsc_deadline(const struct vlapic *v)
 
 void vlapic_set_tsc_deadline(struct vlapic *v, u64 deadline)
 {
-	if (timer_mode(v) != APIC_TIMER_TSC_DEADLINE || !(v->base & APIC_BASE_EN))
+	if (v->timer.mode != APIC_TIMER_TSC_DEADLINE || !(v->base & APIC_BASE_EN))
 		return;
 	v->timer.tsc_deadline = deadline;
 	if (deadline > now(v)) {

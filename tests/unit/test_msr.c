@@ -281,9 +281,12 @@ static u64 alarm_in(void)
 /* Has the timer's interrupt come (and is the deadline gone)? Forgets it. */
 static bool fired(void)
 {
-	bool irr = rig_vcpu.lapic.regs[APIC_IRR / 4 + 0x40 / 32 * 4] & 1;
+	u32 *word = &rig_vcpu.lapic.regs[APIC_IRR / 4 + 0x40 / 32 * 4];
+	bool irr;
 
-	rig_vcpu.lapic.regs[APIC_IRR / 4 + 0x40 / 32 * 4] = 0;
+	vlapic_sync(&rig_vcpu.lapic);
+	irr = *word & 1;
+	*word = 0;
 	if (irr)
 		assert_int_equal(rd(IA32_TSC_DEADLINE), 0);
 	return irr;

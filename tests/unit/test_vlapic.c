@@ -371,19 +371,24 @@ static void test_bus_full(void **state)
 }
 
 static bool posted;
+static unsigned int made[256]; /* what each vector's requests stand for */
 
 static void *post_thread(void *arg)
 {
-	for (unsigned int n = 0; n < 1000000; n++)
-		vlapic_post(arg, (u8)(0x20 + n % 0xd0), false);
+	for (unsigned int n = 0; n < 1000000; n++) {
+		u8 vector = (u8)(0x20 + n % 0xd0);
+
+		__atomic_fetch_add(&made[vector], 1, __ATOMIC_RELAXED);
+		vlapic_post(arg, vector, n % 7 == 0);
+	}
 	__atomic_store_n(&posted, true, __ATOMIC_RELEASE);
 	return NULL;
 }
 
-/* While another CPU posts, the owner loses no request: each new one is found, once. */
+/* While another CPU posts, the owner loses no request: after the last it has seen all that they stand for. */
 static void test_post_from_another_cpu(void **state)
 {
-	unsigned int taken = 0;
+	unsigned int seen[256] = { 0 };
 	pthread_t thread;
 	bool last;
 
@@ -397,13 +402,100 @@ static void test_post_from_another_cpu(void **state)
 		while ((vector = vlapic_pending(apic(0))) >= 0) {
 			vlapic_accept(apic(0), (u8)vector);
 			vlapic_eoi(apic(0));
-			taken++;
+			seen[vector] = __atomic_load_n(&made[vector], __ATOMIC_RELAXED);
 		}
 	} while (!last);
 	assert_int_equal(pthread_join(thread, NULL), 0);
-	for (u32 off = APIC_IRR; off < APIC_IRR + 0x80; off += 16)
-		assert_int_equal(rd(0, off), 0);
-	assert_int_equal(taken, m.cpu[0].kicks); /* one kick for each request that was new */
+	assert_true(vlapic_idle(apic(0)));
+	for (unsigned int vector = 0; vector < 256; vector++)
+		assert_int_equal(seen[vector], made[vector]);
+}
+
+/* The owner is told once, until it looks; edges are where a processor may take them, levels are not. */
+static void test_kick(void **state)
+{
+	(void)state;
+	machine_start_enabled(1);
+	vlapic_post(apic(0), 0x41, false);
+	vlapic_post(apic(0), 0x51, false);
+	vlapic_post(apic(0), 0x41, false);
+	assert_int_equal(m.cpu[0].kicks, 1);
+	assert_true(apic(0)->edge.control == POSTED_OUTSTANDING);
+	assert_true(apic(0)->edge.request[1] == (BIT(0x41 - 64) | BIT(0x51 - 64)));
+	assert_false(posted_any(&apic(0)->level));
+	vlapic_post(apic(0), 0xfe, true);
+	assert_int_equal(m.cpu[0].kicks, 2);
+	assert_true(apic(0)->edge.request[3] == 0 && apic(0)->level.request[3] == BIT(0xfe - 192));
+	vlapic_sync(apic(0));
+	assert_false(vlapic_posted(apic(0)));
+	assert_int_equal(vlapic_highest_irr(apic(0)), 0xfe);
+	vlapic_post(apic(0), 0x41, false); /* still in the IRR, but the owner has to look */
+	assert_int_equal(m.cpu[0].kicks, 3);
+}
+
+/* What a processor derives from IRR, ISR and TMR is told to have changed whenever one of them has. */
+static void test_changed(void **state)
+{
+	u64 vectors[4];
+
+	(void)state;
+	machine_start_enabled(1);
+	apic(0)->changed = false;
+	vlapic_post(apic(0), 0x41, true);
+	vlapic_post(apic(0), 0x98, true);
+	assert_false(apic(0)->changed); /* not before it is taken */
+	vlapic_sync(apic(0));
+	assert_true(apic(0)->changed);
+	vlapic_level_vectors(apic(0), vectors);
+	assert_true(vectors[0] == 0 && vectors[1] == BIT(1) && vectors[2] == BIT(24) &&
+		    vectors[3] == 0);
+	apic(0)->changed = false;
+	vlapic_sync(apic(0));
+	assert_false(apic(0)->changed);
+	take(0, 0x98);
+	assert_true(apic(0)->changed);
+	assert_int_equal(vlapic_highest_isr(apic(0)), 0x98);
+	apic(0)->changed = false;
+	vlapic_eoi(apic(0));
+	assert_true(apic(0)->changed);
+	assert_int_equal(vlapic_highest_isr(apic(0)), -1);
+	apic(0)->changed = false;
+	wr(0, APIC_SVR, 0xff);
+	assert_true(apic(0)->changed);
+	apic(0)->changed = false;
+	vlapic_init_reset(apic(0));
+	assert_true(apic(0)->changed);
+}
+
+/* An INIT drops what was on its way. */
+static void test_init_drops_requests(void **state)
+{
+	(void)state;
+	machine_start_enabled(1);
+	vlapic_post(apic(0), 0x41, false);
+	vlapic_post(apic(0), 0x51, true);
+	vlapic_init_reset(apic(0));
+	enable(0);
+	assert_true(vlapic_idle(apic(0)));
+	assert_int_equal(vlapic_pending(apic(0)), -1);
+}
+
+/* The processor has ended @vector itself: only a level-triggered one is told, and not when suppressed. */
+static void test_eoi_done(void **state)
+{
+	(void)state;
+	machine_start_enabled(1);
+	vlapic_post(apic(0), 0x41, true);
+	vlapic_post(apic(0), 0x51, false);
+	vlapic_sync(apic(0));
+	vlapic_eoi_done(apic(0), 0x51);
+	assert_int_equal(m.cpu[0].eois, 0);
+	vlapic_eoi_done(apic(0), 0x41);
+	assert_int_equal(m.cpu[0].eois, 1);
+	assert_int_equal(m.cpu[0].eoi_vector, 0x41);
+	wr(0, APIC_SVR, APIC_SVR_ENABLE | APIC_SVR_SUPPRESS_EOI | 0xff);
+	vlapic_eoi_done(apic(0), 0x41);
+	assert_int_equal(m.cpu[0].eois, 1);
 }
 
 int main(void)
@@ -427,6 +519,10 @@ int main(void)
 		cmocka_unit_test(test_x2apic_ldr),
 		cmocka_unit_test(test_bus_full),
 		cmocka_unit_test(test_post_from_another_cpu),
+		cmocka_unit_test(test_kick),
+		cmocka_unit_test(test_changed),
+		cmocka_unit_test(test_init_drops_requests),
+		cmocka_unit_test(test_eoi_done),
 	};
 
 	return cmocka_run_group_tests_name("vlapic", tests, NULL, NULL);

@@ -233,9 +233,119 @@ static void test_random(void **state)
 	}
 }
 
+static u32 random_word(void)
+{
+	static u64 state = 7;
+
+	state ^= state << 13;
+	state ^= state >> 7;
+	state ^= state << 17;
+	return (u32)(state * 0x2545f4914f6cdd1dULL >> 32);
+}
+
+/* Values that matter: bits of all fields, legal vectors, small counts. */
+static u32 random_value(u32 off)
+{
+	u32 r = random_word();
+
+	if (off == APIC_INITIAL_COUNT)
+		return r & 0xff;
+	if (off == APIC_TPR) /* so that something gets through */
+		return r & ~0xf0u;
+	if (off == APIC_SVR)
+		return r | (r & 6 ? APIC_SVR_ENABLE : 0);
+	return r & 1 ? r : (r & 0x770ff) | 0x40;
+}
+
+/* SDM, "Virtualizing Writes to the APIC-Access Page": what the processor stores, whatever is written. */
+static const u32 stored[] = { APIC_ID,        APIC_TPR,       APIC_EOI,         APIC_LDR,
+			      APIC_DFR,       APIC_SVR,       APIC_ESR,         APIC_ICR,
+			      APIC_ICR_HIGH,  APIC_LVT_TIMER, APIC_LVT_THERMAL, APIC_LVT_PMC,
+			      APIC_LVT_LINT0, APIC_LVT_LINT1, APIC_LVT_ERROR,   APIC_INITIAL_COUNT,
+			      APIC_DIVIDE };
+
+static void assert_same(const struct cpu *a, const struct cpu *b)
+{
+	assert_int_equal(a->apic.enabled, b->apic.enabled);
+	assert_int_equal(a->apic.timer.alarm.deadline, b->apic.timer.alarm.deadline);
+	assert_int_equal(a->apic.timer.running, b->apic.timer.running);
+	assert_int_equal(a->eois, b->eois);
+	assert_int_equal(a->nmis, b->nmis);
+	for (u32 off = 0; off < 0x400; off += 16) {
+		if (off != APIC_ID)
+			assert_int_equal(a->apic.regs[off / 4], b->apic.regs[off / 4]);
+	}
+}
+
+/* A write that the processor has stored raw ends as the same write by MMIO does, whatever was before. */
+static void test_page_written(void **state)
+{
+	(void)state;
+	machine_start_enabled(2);
+	for (unsigned int n = 0; n < 200000; n++) {
+		u32 off = stored[random_word() % ARRAY_SIZE(stored)], value = random_value(off);
+
+		if (off == APIC_ICR || off == APIC_ICR_HIGH) /* IPIs to the other: only to itself */
+			value = off == APIC_ICR ? 0x40000 | (value & 0xff) : 0;
+		if (!(random_word() & 7)) {
+			vlapic_post(apic(0), 0x51, true);
+			vlapic_post(apic(1), 0x51, true);
+		}
+		vlapic_sync(apic(1)); /* as vlapic_pending does for the other */
+		if (vlapic_pending(apic(0)) >= 0) {
+			u8 vector = (u8)vlapic_pending(apic(0));
+
+			take(0, vector);
+			take(1, vector);
+		}
+		vlapic_mmio_write(apic(0), off, 4, value);
+		apic(1)->regs[off / 4] = value;
+		vlapic_page_written(apic(1), off);
+		vlapic_sync(apic(0));
+		vlapic_sync(apic(1));
+		assert_same(&m.cpu[0], &m.cpu[1]);
+		assert_int_equal(apic(1)->regs[APIC_ID / 4], 1 << 24);
+		clock_run(m.now + random_word() % 1000);
+	}
+	assert_true(m.cpu[0].eois > 100 && m.alarms_set > 1000);
+	vlapic_page_written(apic(0), 0xfff); /* where there is no register */
+	vlapic_page_written(apic(0), APIC_PPR);
+}
+
+/* What a guest may read from the page without code is what the code would answer, in all 64 bits. */
+static void test_msr_in_page(void **state)
+{
+	unsigned int direct = 0;
+
+	(void)state;
+	machine_start_enabled(1);
+	to_x2apic(0);
+	for (unsigned int n = 0; n < 100; n++) {
+		for (unsigned int i = 0; i < ARRAY_SIZE(stored); i++)
+			(void)vlapic_msr_write(apic(0), IA32_X2APIC(stored[i]),
+					       random_value(stored[i]) & 0xff);
+		vlapic_post(apic(0), (u8)(random_word() | 0x10), random_word() & 1);
+		for (u32 msr = 0x800; msr < 0x900; msr++) {
+			u64 value = 0;
+			bool there = vlapic_msr_read(apic(0), msr, &value);
+
+			if (!vlapic_msr_in_page(msr))
+				continue;
+			direct++;
+			assert_true(there);
+			assert_int_equal(value, *(u64 *)(void *)&apic(0)->regs[(msr - 0x800) * 4]);
+		}
+	}
+	assert_int_equal(direct, 100 * (5 + 24 + 1 + 6 +
+					2)); /* ID VER TPR LDR SVR, banks, ESR, LVT, ICT DCR */
+	assert_false(vlapic_msr_in_page(0x7ff));
+	assert_false(vlapic_msr_in_page(0x900));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_page_written),  cmocka_unit_test(test_msr_in_page),
 		cmocka_unit_test(test_msr_sweep),     cmocka_unit_test(test_msr_reserved_bits),
 		cmocka_unit_test(test_refused_write), cmocka_unit_test(test_no_tsc_deadline),
 		cmocka_unit_test(test_mmio_bits),     cmocka_unit_test(test_mmio_sweep),
