@@ -1,44 +1,12 @@
 """Micro-guests (guests/micro/README.md): what one vCPU may and may not do, claim by claim."""
 
 import re
-from dataclasses import dataclass
 
 import pexpect
 import pytest
 from lablib.machine import Machine, boot
-from support.esp import MICRO, make_esp
-from support.exits import STOPPED, report_of
-
-STARTED = re.compile(r"lintel: vm (\S+): started: ")
-PASSED = re.compile(r"(\d+) passed, (\d+) failed")
-SECONDS = 300
-
-
-@dataclass
-class Guest:
-    """One VM that runs a micro-guest."""
-
-    vm: str
-    image: str
-    cmdline: str = ""
-    more: str = ""
-
-    def section(self) -> str:
-        """Its part of lintel.conf."""
-        return f"[vm {self.vm}]\nmemory = 16M\nkernel = {self.image}.elf\ncmdline = {self.cmdline}\ndebug-exit = 0xf4\n{self.more}\n"
-
-
-def lay_out(name: str, guests: list[Guest], lintel: str = ""):
-    """An ESP with these VMs, in this order."""
-    files = {f"{image}.elf": MICRO / f"{image}.elf" for image in {guest.image for guest in guests}}
-    config = f"[lintel]\nidle = poweroff\n{lintel}\n" + "".join(guest.section() for guest in guests)
-    return make_esp(name, config, {**files, "module": b"the module"})
-
-
-def ends(log: str) -> dict[str, str]:
-    """How each VM ended last."""
-    return {found[1]: found[2] for found in STOPPED.finditer(log + "\n")}
-
+from support.exits import report_of
+from support.micro import SECONDS, Guest, ends, failures, lay_out
 
 HIDDEN = "x2apic,tsc-deadline,pcid,fsgsbase,tsc-adjust,smep,smap,invpcid,umip,rdtscp,xsaves,mtrr,pge,avx512"
 
@@ -100,11 +68,6 @@ def fixture_log(request):
     """One boot with every VT-x feature that there is, one with the way to do without each."""
     lintel = {"default": "selftest = yes", "fallbacks": "mask = tpr-shadow, vpid, ept-2m, ept-1g, x2apic-mode"}[request.param]
     return run_claims(f"micro-{request.param}", CLAIMS, lintel)
-
-
-def failures(log: str, image: str) -> list[str]:
-    """The claims of a guest that did not hold, as it said itself."""
-    return re.findall(rf"^{image}: (?:FAIL .*|.* FAIL .*)$", log, re.MULTILINE)
 
 
 @pytest.mark.parametrize("guest", CLAIMS, ids=lambda guest: guest.vm)

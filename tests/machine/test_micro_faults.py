@@ -5,7 +5,7 @@ import re
 import pytest
 from lablib.machine import boot
 from support.exits import report_of
-from test_micro import SECONDS, Guest, ends, failures, lay_out
+from support.micro import SECONDS, Guest, ends, failures, lay_out
 
 # case: how the VM must end. The bytes of an instruction that is not known are named.
 ENDS = {

@@ -1,0 +1,42 @@
+"""VMs that run micro-guests (guests/micro/README.md), and what they say."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from .esp import MICRO, make_esp
+from .exits import STOPPED
+
+# The longest that a guest of a whole boot may take, several machines side by side.
+SECONDS = 300
+
+
+@dataclass
+class Guest:
+    """One VM that runs a micro-guest."""
+
+    vm: str
+    image: str
+    cmdline: str = ""
+    more: str = ""
+
+    def section(self) -> str:
+        """Its part of lintel.conf."""
+        return f"[vm {self.vm}]\nmemory = 16M\nkernel = {self.image}.elf\ncmdline = {self.cmdline}\ndebug-exit = 0xf4\n{self.more}\n"
+
+
+def lay_out(name: str, guests: list[Guest], lintel: str = "") -> Path:
+    """An ESP with these VMs, in this order."""
+    files = {f"{image}.elf": MICRO / f"{image}.elf" for image in {guest.image for guest in guests}}
+    config = f"[lintel]\nidle = poweroff\n{lintel}\n" + "".join(guest.section() for guest in guests)
+    return make_esp(name, config, {**files, "module": b"the module"})
+
+
+def ends(log: str) -> dict[str, str]:
+    """How each VM ended last."""
+    return {found[1]: found[2] for found in STOPPED.finditer(log + "\n")}
+
+
+def failures(log: str, image: str) -> list[str]:
+    """The claims of a guest that did not hold, as it said itself."""
+    return re.findall(rf"^{image}: (?:FAIL .*|.* FAIL .*)$", log, re.MULTILINE)
