@@ -78,8 +78,10 @@ static void wait_turn(void)
 
 void micro_start(void)
 {
-	struct cpuid_regs r = cpuid(0x15, 0);
+	struct cpuid_regs r = { 0 };
 
+	if (cpuid(0, 0).eax >= 0x15)
+		r = cpuid(0x15, 0);
 	multiboot = (const void *)(uintptr_t)entry_regs[1];
 	init_idt();
 	report_start();
