@@ -53,20 +53,46 @@ static void clock_forward(u64 *clock, u64 vtime)
 		*clock = vtime;
 }
 
+/*
+ * Nobody has been chosen for some time, because all had what they wanted: bring the clock to the one
+ * of them that is furthest behind, before somebody comes who is to be compared with them.
+ */
+static void clock_catch_up(struct sched *s)
+{
+	const struct sched_group *least = NULL;
+
+	for (struct sched_group *g = s->groups; g; g = g->next) {
+		if (!g->running && (!g->waiting || (g->cap && g->cap_left <= 0)))
+			continue;
+		group_update(s, g);
+		if (!least || before(g->vtime, least->vtime))
+			least = g;
+	}
+	if (least)
+		clock_forward(&s->clock, least->vtime);
+}
+
 /* --- caps --- */
 
-/* Has @g anything left of its cap? */
-static bool group_may_run(const struct sched *s, struct sched_group *g)
+/* A new period: debts stay, savings do not. And waiting for it earns no credit as sleeping does. */
+static void cap_refill(struct sched *s, struct sched_group *g)
 {
-	s64 quota;
+	s64 quota = (s64)(s->cap_ticks * g->cap / 100);
 
+	clock_catch_up(s);
+	group_update(s, g);
+	clock_forward(&g->vtime, s->clock);
+	g->cap_left = MIN(g->cap_left + quota, quota);
+	g->cap_period = s->now + s->cap_ticks;
+}
+
+/* Has @g anything left of its cap? */
+static bool group_may_run(struct sched *s, struct sched_group *g)
+{
 	if (likely(!g->cap))
 		return true;
-	if (s->now >= g->cap_period) {
-		quota = (s64)(s->cap_ticks * g->cap / 100);
-		g->cap_left = MIN(g->cap_left + quota, quota); /* debts stay, savings do not */
-		g->cap_period = s->now + s->cap_ticks;
-	}
+	if (s->now >= g->cap_period)
+		cap_refill(s, g);
 	return g->cap_left > 0;
 }
 
@@ -152,6 +178,8 @@ static void cancel_sleep(struct sched *s, struct sched_entity *e)
 
 static void wake(struct sched *s, struct sched_entity *e)
 {
+	if (!s->waiting && !is_pinned(e))
+		clock_catch_up(s);
 	cancel_sleep(s, e);
 	set_state(s, e, SCHED_RUNNABLE);
 	count_waiting(s, e, 1);
@@ -354,6 +382,7 @@ static struct sched_entity *next_on(struct sched *s, unsigned int cpu, u64 *refi
 static u64 take(struct sched *s, unsigned int cpu, struct sched_entity *e)
 {
 	struct sched_cpu *c = &s->cpu[cpu];
+	u64 until;
 
 	count_waiting(s, e, -1);
 	count_running(s, e, 1);
@@ -366,7 +395,8 @@ static u64 take(struct sched *s, unsigned int cpu, struct sched_entity *e)
 		c->turn_end = s->now + s->slice;
 	c->running = e;
 	c->ticks = s->waiting && !is_pinned(e);
-	return MIN(c->ticks ? c->turn_end : SCHED_NEVER, cap_grant(s, e));
+	until = cap_grant(s, e);
+	return c->ticks ? MIN(until, c->turn_end) : until;
 }
 
 struct sched_choice sched_pick(struct sched *s, unsigned int cpu, u64 now)
@@ -451,7 +481,7 @@ int sched_release(struct sched *s, struct sched_entity *e, u64 now)
 	return cpu;
 }
 
-bool sched_yield(struct sched *s, unsigned int cpu)
+bool sched_yield_cpu(struct sched *s, unsigned int cpu)
 {
 	struct sched_cpu *c = &s->cpu[cpu];
 	bool useful;

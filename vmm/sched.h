@@ -159,6 +159,6 @@ int sched_release(struct sched *s, struct sched_entity *e, u64 now) __must_check
  * @cpu's vCPU spins for another's sake (PAUSE-loop exit): its next sched_put and sched_pick let one
  * of its VM that waits go first, once, for the rest of the turn. False: nobody could, so go on.
  */
-bool sched_yield(struct sched *s, unsigned int cpu);
+bool sched_yield_cpu(struct sched *s, unsigned int cpu);
 
 #endif
