@@ -103,6 +103,7 @@ static void vm_defaults(struct vm_config *vm, const char *name, unsigned int lin
 	vm->cpus = 1;
 	vm->memory = MIB(256);
 	vm->restart = RESTART_NEVER;
+	vm->console = VM_CONSOLE_UART;
 }
 
 static bool enter_lintel(struct parser *p)

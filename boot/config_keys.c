@@ -7,8 +7,6 @@
 #define MEMORY_STEP    MIB(2)       /* so that a VM's memory is made of large pages */
 #define MEMORY_MAX     (1ULL << 46) /* no CPU with VT-x has more */
 
-#define LATER_VERSION  (~0U) /* the value of a word that is known, but not there yet */
-
 #define refuse(v, ...) (scnprintf((v)->reason, sizeof((v)->reason), __VA_ARGS__), false)
 
 /* Every field that is a number is written here, whatever its width: x86 is little-endian. */
@@ -114,14 +112,12 @@ static bool parse_path(struct config_value *v)
 	return parse_string(v);
 }
 
-static bool refuse_word(struct config_value *v, const char *problem)
+static bool refuse_word(struct config_value *v)
 {
-	size_t len = scnprintf(v->reason, sizeof(v->reason), "%s: expected ", problem);
+	size_t len = scnprintf(v->reason, sizeof(v->reason), "unknown word: expected ");
 	const char *glue = "";
 
 	for (const struct config_word *w = v->key->words; w->name; w++) {
-		if (w->value == LATER_VERSION)
-			continue;
 		len += scnprintf(v->reason + len, sizeof(v->reason) - len, "%s%s", glue, w->name);
 		glue = " or ";
 	}
@@ -131,13 +127,10 @@ static bool refuse_word(struct config_value *v, const char *problem)
 static bool parse_word(struct config_value *v)
 {
 	for (const struct config_word *w = v->key->words; w->name; w++) {
-		if (strcmp(w->name, v->text))
-			continue;
-		if (w->value == LATER_VERSION)
-			return refuse_word(v, "not supported by this version");
-		return store(v, w->value);
+		if (!strcmp(w->name, v->text))
+			return store(v, w->value);
 	}
-	return refuse_word(v, "unknown word");
+	return refuse_word(v);
 }
 
 /* Cut the next name off a list "a, b, c": NULL after the last one. */
@@ -221,8 +214,8 @@ static const struct config_word restart_words[] = {
 };
 
 static const struct config_word vm_console_words[] = {
-	{ "uart", 0 },
-	{ "virtio", LATER_VERSION },
+	{ "virtio", VM_CONSOLE_VIRTIO },
+	{ "uart", VM_CONSOLE_UART },
 	{ NULL, 0 },
 };
 
@@ -249,7 +242,7 @@ static const struct config_key vm_keys[] = {
 	{ "restart", parse_word, VM(restart), .words = restart_words },
 	{ "hide", parse_hide, VM(hide) },
 	{ "debug-exit", parse_port, VM(debug_exit) },
-	{ "console", parse_word, .words = vm_console_words }, /* nothing to keep: there is one */
+	{ "console", parse_word, VM(console), .words = vm_console_words },
 	{ .name = "pin" },
 	{ .name = "disk" },
 	{ .name = "net" },

@@ -15,6 +15,7 @@
 
 enum config_console { CONSOLE_AUTO, CONSOLE_COM1, CONSOLE_COM2, CONSOLE_FRAMEBUFFER };
 enum config_idle { IDLE_POWEROFF, IDLE_REBOOT, IDLE_STAY };
+enum config_vm_console { VM_CONSOLE_UART, VM_CONSOLE_VIRTIO };
 enum config_restart { RESTART_NEVER, RESTART_ON_CRASH, RESTART_ALWAYS };
 
 /*
@@ -52,6 +53,7 @@ struct vm_config {
 	char initrd[CONFIG_PATH_LEN];
 	char cmdline[CONFIG_CMD_LEN];
 	enum config_restart restart;
+	enum config_vm_console console;
 	u64 hide;       /* CPU features kept from this guest: BIT(enum guest_feature) */
 	u16 debug_exit; /* port, 0 = none */
 	bool bad;       /* something in its section was wrong: not to be started */

@@ -39,7 +39,7 @@ CASES = [
     of_vm("feature", "hide = x2apic, flux", "hide = x2apic, flux: unknown feature flux"),
     of_vm("port", "debug-exit = 0x12345", "debug-exit = 0x12345: bad port: expected a number from 0x1 to 0xffff"),
     of_vm("later-key", "disk = ram:64M", f"disk: {LATER}"),
-    of_vm("later-word", "console = virtio", f"console = virtio: {LATER}: expected uart"),
+    of_vm("console", "console = ttyS0", "console = ttyS0: unknown word: expected virtio or uart"),
     of_vm("control", "cmdline = a\x07b", "control character 0x07 in the line: expected text"),
     Case("size", "[vm size]\nkernel = guest\n!memory = 12X", "memory = 12X: bad size: expected a number with K, M or G"),
     Case("no-kernel", "![vm no-kernel]\nmemory = 16M", "[vm no-kernel]: it has no kernel: expected kernel = FILE"),

@@ -72,7 +72,7 @@ static void test_everything(void **state)
 			       "restart = on-crash\n"
 			       "hide = x2apic,pv\n"
 			       "debug-exit = 0xF4\n"
-			       "console = uart\n"),
+			       "console = virtio\n"),
 			 0);
 	assert_string_equal(capture_text(), "");
 	assert_int_equal(cfg.host.console, CONSOLE_COM2);
@@ -96,6 +96,7 @@ static void test_everything(void **state)
 	assert_int_equal(vm->restart, RESTART_ON_CRASH);
 	assert_int_equal(vm->hide, 12);
 	assert_int_equal(vm->debug_exit, 0xf4);
+	assert_int_equal(vm->console, VM_CONSOLE_VIRTIO);
 	assert_false(vm->bad);
 }
 
@@ -161,8 +162,7 @@ static const struct one_error vm_errors[] = {
 	  "3: restart = maybe: unknown word: expected never or on-crash or always" },
 	{ "restart = Never",
 	  "3: restart = Never: unknown word: expected never or on-crash or always" },
-	{ "console = virtio", "3: console = virtio: not supported by this version: expected uart" },
-	{ "console = tty", "3: console = tty: unknown word: expected uart" },
+	{ "console = tty", "3: console = tty: unknown word: expected virtio or uart" },
 	{ "hide = x2apic, nope", "3: hide = x2apic, nope: unknown feature nope" },
 	{ "hide = x2apic,, pv", "3: hide = x2apic,, pv: an empty name: expected NAME, NAME, ..." },
 	{ "hide = x2apic,", "3: hide = x2apic,: an empty name: expected NAME, NAME, ..." },
