@@ -175,6 +175,7 @@ static inline bool is_canonical(u64 address)
 #define IA32_TSC_ADJUST             0x03b
 #define IA32_SPEC_CTRL              0x048
 #define IA32_PRED_CMD               0x049
+#define PRED_CMD_IBPB               BIT(0)
 #define IA32_BIOS_SIGN_ID           0x08b
 #define IA32_MTRRCAP                0x0fe
 #define IA32_ARCH_CAPABILITIES      0x10a

@@ -19,7 +19,7 @@ struct vlapic;
 struct vapic_bus {
 	struct vlapic *apic[VAPIC_MAX];
 	unsigned int count;
-	unsigned int next;     /* where the next lowest-priority arbitration starts */
+	unsigned int next;     /* where the next lowest-priority arbitration starts; atomic */
 	unsigned int features; /* VAPIC_* */
 	u64 timer_hz;          /* input clock of the APIC timers, before the divider */
 };

@@ -48,10 +48,10 @@ void vpic_reset(struct vpic *pic);
 /* Drive @line (0-15) to @level. Idempotent. Line 2 is the slave's and ignored. */
 void vpic_set_line(struct vpic *pic, unsigned int line, bool level);
 
-/* Is INTR up? */
+/* Is INTR up? On any CPU: a hint for the one that will ask by vpic_ack. */
 static inline bool vpic_pending(const struct vpic *pic)
 {
-	return pic->output;
+	return __atomic_load_n(&pic->output, __ATOMIC_RELAXED);
 }
 
 /* The CPU's interrupt acknowledge: the vector to take, the spurious one if nothing is left. */

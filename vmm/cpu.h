@@ -9,6 +9,7 @@
 #include "lib/types.h"
 
 struct vcpu;
+struct vm;
 
 /* Selectors of the GDT: also what the host-state area of a VMCS names. */
 #define CPU_SEL_CODE 0x08
@@ -36,11 +37,12 @@ struct cpu {
 	struct cpu *self; /* at %gs:0 */
 	unsigned int id;  /* 0 = the boot CPU, then counted up */
 	u32 apic_id;
-	u64 nmis;             /* that came while the VMM ran */
-	struct vcpu *vcpu;    /* whose registers it holds, or NULL (vcpu_state.c) */
-	u64 timer_deadline;   /* what its local APIC's timer is armed for (host.c) */
-	atomic_bool kicked;   /* somebody wants the run loop to look around (run.c) */
-	unsigned int last_vm; /* that had its turn (run.c) */
+	u64 nmis;           /* that came while the VMM ran */
+	struct vcpu *vcpu;  /* whose registers it holds, or NULL (vcpu_state.c) */
+	struct vm *last_vm; /* whose secrets its predictors may hold (vcpu_state.c) */
+	u64 ibpbs;          /* branch predictor barriers for a change of VM */
+	u64 timer_deadline; /* what its local APIC's timer is armed for (host.c) */
+	atomic_bool kicked; /* the run loop is to look around (host_kick) */
 	u64 gdt[5];
 	struct cpu_tss tss;
 	hpa_t stack_top[CPU_STACKS];

@@ -60,24 +60,52 @@ void dump_vcpu(const struct vcpu *vcpu)
 	dump_code(vcpu);
 }
 
-void dump_exits(const struct vcpu *vcpu)
-{
-	u64 total = 0, ticks = 0;
+struct exit_sum {
+	u64 exits, ticks;
+};
 
-	for (unsigned int i = 0; i < VMX_EXIT_REASON_COUNT; i++) {
-		total += vcpu->exits[i];
-		ticks += vcpu->ticks[i];
+static struct exit_sum sum_exits(const struct vm *vm, unsigned int reason)
+{
+	struct exit_sum sum = { 0, 0 };
+
+	for (unsigned int i = 0; i < vm->vcpus; i++) {
+		sum.exits += vm->vcpu[i]->exits[reason];
+		sum.ticks += vm->vcpu[i]->ticks[reason];
 	}
-	pr_info("vm %s: vcpu %u: %llu exits\n", vcpu->vm->config->name, vcpu->id, (ull)total);
+	return sum;
+}
+
+static void dump_exit_row(const struct exit_sum *sum, const char *name)
+{
+	pr_info("  %10llu  %12llu  %8llu  %s\n", (ull)sum->exits, (ull)sum->ticks,
+		(ull)(sum->exits ? sum->ticks / sum->exits : 0), name);
+}
+
+void dump_exits(const struct vm *vm)
+{
+	struct exit_sum total = { 0, 0 };
+
+	pr_info("vm %s: exits of %u vCPU%s\n", vm->config->name, vm->vcpus,
+		vm->vcpus > 1 ? "s" : "");
 	pr_info("  %10s  %12s  %8s  %s\n", "exits", "VMM ticks", "each", "reason");
 	for (unsigned int i = 0; i < VMX_EXIT_REASON_COUNT; i++) {
-		if (vcpu->exits[i])
-			pr_info("  %10llu  %12llu  %8llu  %s\n", (ull)vcpu->exits[i],
-				(ull)vcpu->ticks[i], (ull)(vcpu->ticks[i] / vcpu->exits[i]),
-				vmx_exit_reason_name(i));
+		struct exit_sum sum = sum_exits(vm, i);
+
+		if (sum.exits)
+			dump_exit_row(&sum, vmx_exit_reason_name(i));
+		total.exits += sum.exits;
+		total.ticks += sum.ticks;
 	}
-	pr_info("  %10llu  %12llu  %8llu  %s\n", (ull)total, (ull)ticks,
-		(ull)(total ? ticks / total : 0), "total");
+	dump_exit_row(&total, "total");
+}
+
+static u64 lapic_accesses(const struct vm *vm)
+{
+	u64 sum = 0;
+
+	for (unsigned int i = 0; i < vm->vcpus; i++)
+		sum += vm->vcpu[i]->lapic_accesses;
+	return sum;
 }
 
 static void dump_device(u64 count, const char *kind, const char *name)
@@ -94,7 +122,7 @@ void dump_devices(const struct vm *vm)
 	for (unsigned int i = 0; i < vm->pio.ranges; i++)
 		dump_device(vm->pio.range[i].accesses, "port", vm->pio.range[i].name);
 	dump_device(vm->pio.unclaimed, "port", "(nothing there)");
-	dump_device(m->mmio_lapic, "mmio", "lapic");
+	dump_device(lapic_accesses(vm), "mmio", "lapic");
 	for (unsigned int i = 0; i < vm->mmio.ranges; i++)
 		dump_device(vm->mmio.range[i].accesses, "mmio", vm->mmio.range[i].name);
 	dump_device(m->mmio_unclaimed, "mmio", "(nothing there)");

@@ -148,6 +148,17 @@ static enum outcome exit_hlt(struct vcpu *vcpu)
 #define HYPERCALL_ENOSYS (-1000LL)
 #define HYPERCALL_EPERM  (-1LL)
 
+/* The vCPU spins: somebody else of its VM may be what it waits for. */
+static enum outcome exit_pause(struct vcpu *vcpu)
+{
+	struct cpu *cpu = this_cpu();
+
+	(void)vcpu;
+	sched_yield(&vmm.sched, cpu->id, rdtsc());
+	atomic_store_explicit(&cpu->kicked, true, memory_order_relaxed);
+	return OUTCOME_ADVANCE;
+}
+
 static enum outcome exit_vmcall(struct vcpu *vcpu)
 {
 	vcpu->regs.rax = (u64)(vcpu_cpl() ? HYPERCALL_EPERM : HYPERCALL_ENOSYS);
@@ -203,7 +214,7 @@ const struct exit_handler exit_table[VMX_EXIT_REASON_COUNT] = {
 	[EXIT_MONITOR_TRAP_FLAG]   = { exit_unexpected },
 	[EXIT_RESERVED_38]         = { exit_unexpected },
 	[EXIT_MONITOR]             = { exit_undefined },
-	[EXIT_PAUSE]               = { exit_ignored },
+	[EXIT_PAUSE]               = { exit_pause },
 	[EXIT_ENTRY_MACHINE_CHECK] = { exit_entry_failure },
 	[EXIT_RESERVED_42]         = { exit_unexpected },
 	[EXIT_TPR_BELOW_THRESHOLD] = { exit_nothing }, /* the next entry injects what was held back */

@@ -9,16 +9,18 @@ enum guest_mode {
 	GUEST_LONG64,
 	/* Paging off: CR0.PE ET; CS.D = 1. */
 	GUEST_PROT32,
+	/* After a start-up IPI: real mode; CS is @cs with base @cs * 16, the other segments are 0. */
+	GUEST_REAL16,
 };
 
 /*
- * In both modes: RFLAGS = 2 (interrupts off), all segments flat (base 0, limit 4 GiB, privilege
- * level 0), no LDT, an empty IDT, every register that is not named here 0.
+ * In all modes: RFLAGS = 2 (interrupts off), no LDT, every register that is not named here 0. In the
+ * first two: all segments flat (base 0, limit 4 GiB, privilege level 0), an empty IDT.
  */
 struct guest_entry {
 	enum guest_mode mode;
 	u64 rip;
-	u64 rax, rbx, rsi;
+	u64 rax, rbx, rdx, rsi;
 	u64 cr3; /* LONG64: the first 4 GiB one to one */
 	gpa_t gdt_base;
 	u16 gdt_limit;

@@ -32,10 +32,10 @@ static void on_timer(void *arg, struct trap_frame *frame)
 	lapic_eoi();
 }
 
+/* That it has come is all: it has ended a HLT, or the guest's turn. */
 static void on_kick(void *arg, struct trap_frame *frame)
 {
 	(void)arg, (void)frame;
-	atomic_store(&this_cpu()->kicked, true);
 	lapic_eoi();
 }
 
@@ -155,12 +155,16 @@ int host_init(const struct boot_info *info, const struct acpi_info *acpi, u64 ts
 	return 0;
 }
 
+void host_interrupt(struct cpu *cpu)
+{
+	if (cpu != this_cpu())
+		lapic_send_ipi(cpu->apic_id, VECTOR_KICK);
+}
+
 void host_kick(struct cpu *cpu)
 {
-	if (cpu == this_cpu())
-		atomic_store(&cpu->kicked, true);
-	else
-		lapic_send_ipi(cpu->apic_id, VECTOR_KICK);
+	if (!atomic_exchange(&cpu->kicked, true))
+		host_interrupt(cpu);
 }
 
 void host_poll(void)

@@ -17,6 +17,9 @@ void host_init_cpu(u64 tsc_hz);
 /* Have @cpu's run loop look around soon. Any CPU may call it. */
 void host_kick(struct cpu *cpu);
 
+/* Have the guest that runs on @cpu exit, if one does, and no more. Any CPU may call it. */
+void host_interrupt(struct cpu *cpu);
+
 /*
  * Let pending interrupts in and, on the boot CPU, which has the console's line, move its bytes in both
  * directions. Interrupts are off after.

@@ -62,21 +62,42 @@ static bool can_store(struct vcpu *vcpu, u64 linear, u8 size, struct gva_fault *
 	       (last_page <= linear || gva_translate(vcpu, last_page, access, &gpa, fault));
 }
 
+/* One access, with the devices locked. */
+static u32 port_read(struct vm *vm, u16 port, u8 size)
+{
+	u32 value;
+
+	spin_lock(&vm->lock);
+	value = pio_read(&vm->pio, port, size);
+	spin_unlock(&vm->lock);
+	return value;
+}
+
+static void port_write(struct vcpu *vcpu, u16 port, u8 size, u32 value)
+{
+	struct vm *vm = vcpu->vm;
+
+	spin_lock(&vm->lock);
+	pio_write(&vm->pio, port, size, value);
+	if (unlikely(machine_console_full(vm)))
+		atomic_store(&vcpu->held, true);
+	spin_unlock(&vm->lock);
+}
+
 static bool io_element(struct vcpu *vcpu, const struct io_access *io, u64 linear,
 		       struct gva_fault *fault)
 {
-	struct pio_bus *bus = &vcpu->vm->pio;
 	u32 value = 0;
 
 	if (io->in) {
 		if (!can_store(vcpu, linear, io->size, fault))
 			return false;
-		value = pio_read(bus, io->port, io->size);
+		value = port_read(vcpu->vm, io->port, io->size);
 		return gva_write(vcpu, linear, gva_privilege(), &value, io->size, fault);
 	}
 	if (!gva_read(vcpu, linear, gva_privilege(), &value, io->size, fault))
 		return false;
-	pio_write(bus, io->port, io->size, value);
+	port_write(vcpu, io->port, io->size, value);
 	return true;
 }
 
@@ -118,6 +139,8 @@ static enum outcome io_string(struct vcpu *vcpu, const struct io_access *io)
 		add_to(&g->rcx, -1, address_size);
 		if (vcpu->vm->state != VM_RUNNING)
 			return OUTCOME_STOP;
+		if (atomic_load_explicit(&vcpu->held, memory_order_relaxed))
+			break;
 		/* The index has wrapped: the processor knows where in the segment that is. */
 		if ((truncate(*index, address_size) > before) != (step > 0))
 			break;
@@ -133,8 +156,8 @@ enum outcome exit_io(struct vcpu *vcpu)
 	if (io.string)
 		return io_string(vcpu, &io);
 	if (io.in)
-		g->rax = merge_rax(g->rax, pio_read(&vcpu->vm->pio, io.port, io.size), io.size);
+		g->rax = merge_rax(g->rax, port_read(vcpu->vm, io.port, io.size), io.size);
 	else
-		pio_write(&vcpu->vm->pio, io.port, io.size, (u32)g->rax);
+		port_write(vcpu, io.port, io.size, (u32)g->rax);
 	return OUTCOME_ADVANCE;
 }

@@ -1,6 +1,7 @@
 #include "vmm/machine.h"
 #include "lib/printk.h"
 #include "vmm/console.h"
+#include "vmm/host.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
 
@@ -34,8 +35,22 @@ static void env_set_line(void *ctx, unsigned int line, bool level)
 static void env_set_timer(void *ctx, struct vdev_timer *timer, u64 deadline)
 {
 	struct vm *vm = ctx;
+	u64 before = vtimer_next(&vm->timers);
 
 	vtimer_set(&vm->timers, timer, deadline);
+	if (vtimer_next(&vm->timers) < before)
+		host_kick(vm->cpu); /* which waits for a later one: vm_run_timers */
+}
+
+/* The vPIC's INTR has risen: it goes to every vCPU whose local APIC lets it through. */
+static void on_pic(void *ctx, bool level)
+{
+	struct vm *vm = ctx;
+
+	for (unsigned int i = 0; level && i < vm->vcpus; i++) {
+		if (vlapic_accepts_pic(&vm->vcpu[i]->lapic))
+			vcpu_kick(vm->vcpu[i]);
+	}
 }
 
 /* --- what devices do to the VM --- */
@@ -75,9 +90,25 @@ static void on_uart_rx_room(void *ctx)
 	machine_console_input(ctx);
 }
 
+/* vCPUs that wait for room may go on once there is some. */
+static void release_held(struct vm *vm)
+{
+	for (unsigned int i = 0; i < vm->vcpus; i++) {
+		if (atomic_exchange(&vm->vcpu[i]->held, false))
+			vcpu_kick(vm->vcpu[i]);
+	}
+}
+
 void machine_console_output(struct vm *vm)
 {
 	vuart_tx_resume(&vm->machine.uart);
+	if (!machine_console_full(vm))
+		release_held(vm);
+}
+
+bool machine_console_full(const struct vm *vm)
+{
+	return vuart_tx_full(&vm->machine.uart);
 }
 
 static const struct vacpi_pm_ops pm_ops = { .sleep = on_sleep };
@@ -137,7 +168,7 @@ static void init_devices(struct vm *vm, u64 epoch)
 	};
 
 	vioapic_init(&m->ioapic, &vm->bus);
-	vpic_init(&m->pic, NULL, NULL); /* asked before each entry: vcpu_inject */
+	vpic_init(&m->pic, on_pic, vm);
 	vpit_init(&m->pit, &vm->env);
 	vrtc_init(&m->rtc, &vm->env, &rtc);
 	vuart_init(&m->uart, &vm->env, &uart_ops, vm, MACHINE_COM1_LINE);

@@ -30,8 +30,8 @@ struct machine {
 	struct vacpi_pm pm;
 	struct vreset reset;
 	struct vpci pci;
-	u64 mmio_lapic, mmio_unclaimed; /* accesses, for the table of exits */
-	u16 lines; /* levels of the ISA lines as devices drive them */
+	u64 mmio_unclaimed; /* accesses, for the table of exits */
+	u16 lines;          /* levels of the ISA lines as devices drive them */
 };
 
 struct vm;
@@ -39,8 +39,14 @@ struct vm;
 /* Build @vm's devices, register their ports and reset them. */
 void machine_init(struct vm *vm, u64 epoch);
 
-/* The operator has typed, or the line has room again: tell the serial port. */
+/* The operator has typed, or the line has room again: tell the serial port. With vm->lock held. */
 void machine_console_input(struct vm *vm);
 void machine_console_output(struct vm *vm);
+
+/*
+ * The guest has filled its transmitter, and the line is busy. It could be told so by LSR, but Linux's
+ * console waits 10 ms and then writes all the same: the vCPU waits instead, and no byte is lost.
+ */
+bool machine_console_full(const struct vm *vm);
 
 #endif

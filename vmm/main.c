@@ -46,6 +46,12 @@ static void __noreturn finish(const struct boot_info *info, bool failed)
 	cpu_halt();
 }
 
+/* SDM, "Branch Predictors": CPUID.07H:EDX[26]. */
+static bool has_ibpb(void)
+{
+	return cpuid(0, 0).eax >= 7 && (cpuid(7, 0).edx & BIT(26));
+}
+
 static void read_mtrrs(struct mtrr *mtrr)
 {
 	*mtrr = (struct mtrr){ 0 };
@@ -149,11 +155,11 @@ static void vmm_run(void *arg)
 	acpi_print(&acpi);
 	power_init(&acpi);
 	power_set_drain(host_drain);
-	vmm.host_cpus = acpi.cpus ? acpi.cpus : 1;
 	if (tsc_init(&acpi) || host_init(info, &acpi, tsc_hz()))
 		finish(info, true);
 	vmm.tsc_hz = tsc_hz();
 	vmm.epoch = rtc_read(0x32);
+	vmm.ibpb = has_ibpb();
 	read_mtrrs(&vmm.mtrr);
 	if (vmm.config->selftest)
 		selftest();
@@ -161,8 +167,8 @@ static void vmm_run(void *arg)
 		pr_err("no VM can run on this machine\n");
 		finish(info, true);
 	}
-	pr_info("cpu: %u of %u in VMX root operation\n", ap_start_all(&acpi, vmm.tsc_hz, ap_main),
-		vmm.host_cpus);
+	vmm.host_cpus = ap_start_all(&acpi, vmm.tsc_hz, ap_main);
+	pr_info("cpu: %u of %u in VMX root operation\n", vmm.host_cpus, MAX(acpi.cpus, 1u));
 	start_vms(info);
 }
 

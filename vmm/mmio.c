@@ -29,31 +29,35 @@ static bool in_page(gpa_t gpa, u8 size, gpa_t base)
 
 static u64 mmio_read(struct vcpu *vcpu, gpa_t gpa, u8 size)
 {
-	struct machine *m = &vcpu->vm->machine;
+	struct vm *vm = vcpu->vm;
 	gpa_t lapic = vlapic_mmio_base(&vcpu->lapic);
-
 	u64 value;
 
 	if (in_page(gpa, size, lapic)) {
-		m->mmio_lapic++;
+		vcpu->lapic_accesses++;
 		return vlapic_mmio_read(&vcpu->lapic, (u32)(gpa - lapic), size);
 	}
-	if (mmio_bus_read(&vcpu->vm->mmio, gpa, size, &value))
-		return value;
-	return unclaimed(vcpu->vm, gpa);
+	spin_lock(&vm->lock);
+	if (!mmio_bus_read(&vm->mmio, gpa, size, &value))
+		value = unclaimed(vm, gpa);
+	spin_unlock(&vm->lock);
+	return value;
 }
 
 static void mmio_write(struct vcpu *vcpu, gpa_t gpa, u8 size, u64 value)
 {
-	struct machine *m = &vcpu->vm->machine;
+	struct vm *vm = vcpu->vm;
 	gpa_t lapic = vlapic_mmio_base(&vcpu->lapic);
 
 	if (in_page(gpa, size, lapic)) {
-		m->mmio_lapic++;
+		vcpu->lapic_accesses++;
 		vlapic_mmio_write(&vcpu->lapic, (u32)(gpa - lapic), size, value);
-	} else if (!mmio_bus_write(&vcpu->vm->mmio, gpa, size, value)) {
-		unclaimed(vcpu->vm, gpa);
+		return;
 	}
+	spin_lock(&vm->lock);
+	if (!mmio_bus_write(&vm->mmio, gpa, size, value))
+		unclaimed(vm, gpa);
+	spin_unlock(&vm->lock);
 }
 
 static enum insn_mode code_mode(void)

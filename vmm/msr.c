@@ -141,7 +141,7 @@ static bool read_misc_enable(struct vcpu *vcpu, u32 msr, u64 *value)
 static bool read_mtrr_def_type(struct vcpu *vcpu, u32 msr, u64 *value)
 {
 	(void)msr;
-	*value = vcpu->vm->mtrr_def_type;
+	*value = vcpu->mtrr_def_type;
 	return true;
 }
 
@@ -153,7 +153,7 @@ static bool write_mtrr_def_type(struct vcpu *vcpu, u32 msr, u64 value)
 	(void)msr;
 	if (value & ~(0xff | MTRR_DEF_TYPE_ENABLE) || type > 6 || type == 2 || type == 3)
 		return false;
-	vcpu->vm->mtrr_def_type = value;
+	vcpu->mtrr_def_type = value;
 	return true;
 }
 
@@ -272,7 +272,7 @@ static void allow(u64 *bitmap, u32 msr, enum msr_pass pass)
 		bitmap_clear(bitmap, bit + 16384);
 }
 
-void msr_bitmap_build(u64 *bitmap, const struct vcpu *vcpu)
+void msr_bitmap_build(u64 *bitmap, const struct vcpu *vcpu, bool x2apic)
 {
 	memset(bitmap, 0xff, PAGE_SIZE);
 	for (unsigned int i = 0; i < ARRAY_SIZE(policy); i++) {
@@ -281,18 +281,8 @@ void msr_bitmap_build(u64 *bitmap, const struct vcpu *vcpu)
 	}
 	if (cpuid_has(&vcpu->cpuid, 0x80000001, 0, CPUID_EDX, 27))
 		allow(bitmap, IA32_TSC_AUX, PASS_BOTH); /* RDTSCP; switched with the vCPU */
-}
-
-void msr_bitmap_tpr(u64 *bitmap, bool pass)
-{
-	u32 msr = IA32_X2APIC(0x80);
-
-	if (pass) {
-		allow(bitmap, msr, PASS_BOTH);
-	} else {
-		bitmap_set(bitmap, msr);
-		bitmap_set(bitmap, msr + 16384);
-	}
+	if (x2apic)
+		allow(bitmap, IA32_X2APIC(0x80), PASS_BOTH);
 }
 
 static bool is_offered(const struct vcpu *vcpu, const struct msr_policy *p)

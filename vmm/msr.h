@@ -5,14 +5,12 @@
 #include "lib/types.h"
 #include "vmm/vcpu.h"
 
-/* Fill the page @bitmap for @vcpu, whose CPUID table must be built. */
-void msr_bitmap_build(u64 *bitmap, const struct vcpu *vcpu);
-
 /*
- * Let the x2APIC's TPR pass, or not. Only with "virtualize x2APIC mode" is it the one in the
- * virtual-APIC page: otherwise the guest would reach the host's.
+ * Fill the page @bitmap for the VM of @vcpu, whose CPUID table must be built. With @x2apic the TPR of
+ * the x2APIC passes: only with "virtualize x2APIC mode" is it the one in the virtual-APIC page;
+ * otherwise the guest would reach the host's.
  */
-void msr_bitmap_tpr(u64 *bitmap, bool pass);
+void msr_bitmap_build(u64 *bitmap, const struct vcpu *vcpu, bool x2apic);
 
 /* What the guest's RDMSR and WRMSR do. False: #GP, and nothing has happened. */
 bool msr_read(struct vcpu *vcpu, u32 msr, u64 *value) __must_check;

@@ -6,10 +6,6 @@
 #include "vmm/vm.h"
 #include "vmx/controls.h"
 
-#define PAT_AT_RESET    0x0007040600070406ULL
-#define DR7_AT_RESET    0x400
-#define RFLAGS_AT_RESET RFLAGS_FIXED
-
 /* #DB and #AC because they can loop in their own delivery, #MC because it is the host's. */
 #define EXCEPTIONS_INTERCEPTED (BIT(VECTOR_DB) | BIT(VECTOR_AC) | BIT(VECTOR_MC))
 
@@ -63,16 +59,25 @@ u16 vcpu_vpid(const struct vcpu *vcpu)
 	return (u16)(1 + vcpu->vm->id * CONFIG_MAX_CPUS + vcpu->id); /* 0 is the VMM's own */
 }
 
+/* The part of the host state that is this CPU's own. */
+void vcpu_host_state(void)
+{
+	struct cpu *cpu = this_cpu();
+
+	vmcs_write(HOST_GS_BASE, (u64)(uintptr_t)cpu);
+	vmcs_write(HOST_TR_BASE, (u64)(uintptr_t)&cpu->tss);
+	vmcs_write(HOST_GDTR_BASE, (u64)(uintptr_t)cpu->gdt);
+}
+
 /* The host state is the same for every exit: SDM, "Host-State Area". */
 static void init_host_state(struct vcpu *vcpu)
 {
-	struct cpu *cpu = this_cpu();
 	struct {
 		u16 limit;
 		u64 base;
-	} __packed gdt, idt;
+	} __packed idt;
 
-	__asm__ volatile("sgdt %0; sidt %1" : "=m"(gdt), "=m"(idt));
+	__asm__ volatile("sidt %0" : "=m"(idt));
 	vmcs_write(HOST_CR0, read_cr0());
 	vmcs_write(HOST_CR3, read_cr3());
 	vmcs_write(HOST_CR4, read_cr4());
@@ -84,9 +89,6 @@ static void init_host_state(struct vcpu *vcpu)
 	vmcs_write(HOST_GS_SELECTOR, 0);
 	vmcs_write(HOST_TR_SELECTOR, CPU_SEL_TSS);
 	vmcs_write(HOST_FS_BASE, 0);
-	vmcs_write(HOST_GS_BASE, (u64)(uintptr_t)cpu);
-	vmcs_write(HOST_TR_BASE, (u64)(uintptr_t)&cpu->tss);
-	vmcs_write(HOST_GDTR_BASE, gdt.base);
 	vmcs_write(HOST_IDTR_BASE, idt.base);
 	vmcs_write(HOST_IA32_SYSENTER_CS, 0);
 	vmcs_write(HOST_IA32_SYSENTER_ESP, 0);
@@ -97,7 +99,7 @@ static void init_host_state(struct vcpu *vcpu)
 	vmcs_write(HOST_RIP, (u64)(uintptr_t)vmx_exit);
 }
 
-static void init_controls(struct vcpu *vcpu, const struct guest_entry *entry)
+static void init_controls(struct vcpu *vcpu)
 {
 	const u32 *word = vmm.controls.word;
 	const struct vm *vm = vcpu->vm;
@@ -118,8 +120,7 @@ static void init_controls(struct vcpu *vcpu, const struct guest_entry *entry)
 	vmcs_write(PRIMARY_CONTROLS, vcpu->cpu_controls);
 	vmcs_write(SECONDARY_CONTROLS, cpu2);
 	vmcs_write(VM_EXIT_CONTROLS, word[VMX_EXIT]);
-	vmcs_write(VM_ENTRY_CONTROLS,
-		   word[VMX_ENTRY] | (entry->mode == GUEST_LONG64 ? ENTRY_IA32E_MODE_GUEST : 0));
+	vmcs_write(VM_ENTRY_CONTROLS, word[VMX_ENTRY]);
 	vmcs_write(EXCEPTION_BITMAP, EXCEPTIONS_INTERCEPTED);
 	vmcs_write(PAGE_FAULT_ERROR_CODE_MASK, 0);
 	vmcs_write(PAGE_FAULT_ERROR_CODE_MATCH, 0);
@@ -130,7 +131,6 @@ static void init_controls(struct vcpu *vcpu, const struct guest_entry *entry)
 	vmcs_write(VM_ENTRY_INTERRUPTION_INFO, 0);
 	vmcs_write(IO_BITMAP_A, (u64)(uintptr_t)vm->io_bitmap);
 	vmcs_write(IO_BITMAP_B, (u64)(uintptr_t)vm->io_bitmap + PAGE_SIZE);
-	vmcs_write(MSR_BITMAP, (u64)(uintptr_t)vm->msr_bitmap);
 	vmcs_write(EPT_POINTER, vm->eptp);
 	vmcs_write(TSC_OFFSET, 0 - vm->tsc_base);
 	if (cpu2 & CPU2_ENABLE_VPID)
@@ -143,59 +143,7 @@ static void init_controls(struct vcpu *vcpu, const struct guest_entry *entry)
 	}
 }
 
-static void init_segment(enum vmcs_segment seg, u16 selector, u32 rights)
-{
-	vmcs_write(GUEST_SEGMENT(GUEST_ES_SELECTOR, seg), selector);
-	vmcs_write(GUEST_SEGMENT(GUEST_ES_BASE, seg), 0);
-	vmcs_write(GUEST_SEGMENT(GUEST_ES_LIMIT, seg), 0xffffffff);
-	vmcs_write(GUEST_SEGMENT(GUEST_ES_ACCESS_RIGHTS, seg), rights);
-}
-
-static void init_segments(const struct guest_entry *entry)
-{
-	static const enum vmcs_segment data[] = { SEG_ES, SEG_SS, SEG_DS, SEG_FS, SEG_GS };
-	u32 flat = AR_S | AR_P | AR_G;
-
-	init_segment(SEG_CS, entry->cs,
-		     flat | AR_TYPE_CODE_RA | (entry->mode == GUEST_LONG64 ? AR_L : AR_DB));
-	for (unsigned int i = 0; i < ARRAY_SIZE(data); i++)
-		init_segment(data[i], entry->ds, flat | AR_TYPE_DATA_WA | AR_DB);
-	init_segment(SEG_LDTR, 0, AR_UNUSABLE | AR_TYPE_LDT);
-	init_segment(SEG_TR, 0, AR_P | AR_TYPE_TSS_BUSY);
-	vmcs_write(GUEST_TR_LIMIT, 0x67);
-	vmcs_write(GUEST_GDTR_BASE, entry->gdt_base);
-	vmcs_write(GUEST_GDTR_LIMIT, entry->gdt_limit);
-	vmcs_write(GUEST_IDTR_BASE, 0);
-	vmcs_write(GUEST_IDTR_LIMIT, 0);
-}
-
-static void init_guest_state(struct vcpu *vcpu, const struct guest_entry *entry)
-{
-	bool long64 = entry->mode == GUEST_LONG64;
-
-	init_segments(entry);
-	cr_init(vcpu, CR0_PE | CR0_ET | (long64 ? CR0_PG : 0), long64 ? CR4_PAE : 0);
-	vmcs_write(GUEST_CR3, entry->cr3);
-	vmcs_write(GUEST_IA32_EFER, long64 ? EFER_LME | EFER_LMA : 0);
-	vmcs_write(GUEST_IA32_PAT, PAT_AT_RESET);
-	vmcs_write(GUEST_IA32_DEBUGCTL, 0);
-	vmcs_write(GUEST_IA32_SYSENTER_CS, 0);
-	vmcs_write(GUEST_IA32_SYSENTER_ESP, 0);
-	vmcs_write(GUEST_IA32_SYSENTER_EIP, 0);
-	vmcs_write(GUEST_DR7, DR7_AT_RESET);
-	vmcs_write(GUEST_RSP, 0);
-	vmcs_write(GUEST_RIP, entry->rip);
-	vmcs_write(GUEST_RFLAGS, RFLAGS_AT_RESET);
-	vmcs_write(GUEST_PENDING_DEBUG_EXCEPTIONS, 0);
-	vmcs_write(GUEST_INTERRUPTIBILITY_STATE, 0);
-	vmcs_write(GUEST_ACTIVITY_STATE, ACTIVITY_ACTIVE);
-	vmcs_write(VMCS_LINK_POINTER, ~0ULL);
-	vcpu->regs.rax = entry->rax;
-	vcpu->regs.rbx = entry->rbx;
-	vcpu->regs.rsi = entry->rsi;
-}
-
-int vcpu_init(struct vcpu *vcpu, const struct guest_entry *entry)
+int vcpu_init(struct vcpu *vcpu)
 {
 	u32 owner = VM_OWNER_OVERHEAD(vcpu->vm->id);
 
@@ -206,11 +154,12 @@ int vcpu_init(struct vcpu *vcpu, const struct guest_entry *entry)
 	vcpu_state_init(vcpu);
 	vmcs_init(vcpu->vmcs, vmx_revision(&vmm.caps));
 	vcpu_load(vcpu);
-	init_controls(vcpu, entry);
+	init_controls(vcpu);
 	init_host_state(vcpu);
-	init_guest_state(vcpu, entry);
 	vcpu_apic_mode_changed(vcpu);
-	vcpu_flush_tlb(vcpu); /* the tag may have been another vCPU's */
+	vcpu->mtrr_def_type = BIT(11) | MEMTYPE_WB;
+	vcpu->wait_sipi = true;
+	vcpu->mode = VCPU_BLOCKED;
 	return 0;
 }
 
@@ -226,7 +175,8 @@ void vcpu_apic_mode_changed(struct vcpu *vcpu)
 
 	vcpu->cpu2_controls = cpu2 | (on ? (u32)CPU2_VIRTUALIZE_X2APIC_MODE : 0);
 	vmcs_write(SECONDARY_CONTROLS, vcpu->cpu2_controls);
-	msr_bitmap_tpr(vcpu->vm->msr_bitmap, on);
+	vmcs_write(MSR_BITMAP,
+		   (u64)(uintptr_t)vcpu->vm->msr_bitmap[on ? MSR_BITMAP_X2APIC : MSR_BITMAP_PLAIN]);
 }
 
 /*

@@ -5,11 +5,14 @@
 #ifndef VMM_VCPU_H
 #define VMM_VCPU_H
 
+#include <stdatomic.h>
 #include "lib/types.h"
 #include "vioapic/vlapic.h"
 #include "vmm/cpuid.h"
 #include "vmm/guest_entry.h"
 #include "vmm/cpu.h"
+#include "vmm/sched.h"
+#include "vmm/vtimer.h"
 #include "vmx/exit_reasons.h"
 #include "vmx/vmx.h"
 
@@ -28,15 +31,41 @@ struct vcpu_fpu {
 		u8 area[4096]; /* XSAVE, standard form: x87, SSE, AVX, AVX-512 need 2696 bytes */
 };
 
-#define VCPU_MSRS 6
-#define VCPU_LOG  32 /* a power of two */
+/*
+ * Where a vCPU is, for those who have something for it (vcpu_kick). It says "in the guest" before it
+ * looks for the last time whether there is something, and "blocked" likewise: so whoever leaves
+ * something first and reads the mode second either is seen, or sees that he must do something.
+ */
+enum vcpu_mode {
+	VCPU_OUT,      /* in the VMM, or waits for a CPU: looks before it goes on */
+	VCPU_IN_GUEST, /* only an interrupt of its CPU makes it look */
+	VCPU_KICKED,   /* and one is on its way */
+	VCPU_BLOCKED,  /* has nothing to do: sched_wake */
+};
+
+/* What others ask of a vCPU; obeyed on its own CPU before it enters the guest. */
+#define VCPU_REQ_INIT 0x1u
+#define VCPU_REQ_SIPI 0x2u /* its vector is in sipi_vector */
+
+#define VCPU_MSRS     6
+#define VCPU_LOG      32 /* a power of two */
 
 struct vcpu {
 	struct guest_regs regs;
 	struct vm *vm;
 	unsigned int id;
+	struct sched_entity sched;
+	_Atomic enum vcpu_mode mode;
+	atomic_uint requests; /* VCPU_REQ_* */
+	_Atomic u8 sipi_vector;
+	atomic_bool held;          /* its output waits for room on the console's line */
+	struct cpu *_Atomic on;    /* the CPU that holds its registers, or NULL */
+	const struct cpu *last_on; /* whose TLB may hold its translations */
+	struct vtimers timers;     /* its local APIC's, touched only by the CPU that runs it */
+	struct vdev_env env;
 	struct vmcs *vmcs;
 	bool launched;
+	bool wait_sipi;         /* after INIT: does nothing until a start-up IPI */
 	bool halted;            /* HLT: waits for an interrupt */
 	bool halted_if;         /* RFLAGS.IF at that time: without it only an event ends it */
 	bool window;            /* interrupt-window exiting is on */
@@ -52,32 +81,61 @@ struct vcpu {
 	u64 dr[4], dr6;
 	u64 cr2;
 	u64 tsc_adjust;
+	u64 mtrr_def_type;
 	u64 msr[VCPU_MSRS]; /* see vcpu_state.c: the MSRs that a vCPU takes along */
 	struct vcpu_fpu *fpu;
 	u64 entries;
-	u32 log[VCPU_LOG]; /* the last exit reasons, a ring: for panic */
+	u64 lapic_accesses; /* to the register page, for the table of exits */
+	u32 log[VCPU_LOG];  /* the last exit reasons, a ring: for panic */
 	unsigned int log_next;
 	u64 exits[VMX_EXIT_REASON_COUNT];
 	u64 ticks[VMX_EXIT_REASON_COUNT]; /* TSC ticks spent in the VMM, by what the exit was for */
 };
 
 /*
- * Make the vCPU ready for its first entry at @entry, and load it. vm, id, cpuid and lapic are
- * filled; its memory is the VM's. 0, or -ENOMEM.
+ * Give the vCPU a local APIC with @page for its registers, on the VM's bus, in x2APIC mode if
+ * @x2apic and the bus has it. -ENOSPC when the bus is full.
  */
-int vcpu_init(struct vcpu *vcpu, const struct guest_entry *entry) __must_check;
+int vcpu_apic_init(struct vcpu *vcpu, void *page, bool x2apic) __must_check;
 
-/* It will not run again. Its memory goes with the VM's. */
-void vcpu_destroy(struct vcpu *vcpu);
+/*
+ * Give the vCPU its VMCS and load it. vm, id, cpuid and lapic are filled; its memory is the VM's.
+ * It waits for a start-up IPI, or for vcpu_reset. 0, or -ENOMEM.
+ */
+int vcpu_init(struct vcpu *vcpu) __must_check;
 
-/* Make this CPU's registers and VMCS those of @vcpu, in place of whichever it ran before. */
+/* Registers as @entry says, and all else as after INIT. @vcpu is loaded. */
+void vcpu_reset(struct vcpu *vcpu, const struct guest_entry *entry);
+
+/* Do what others have asked for: INIT, start-up IPI. @vcpu is loaded. */
+void vcpu_obey_requests(struct vcpu *vcpu);
+
+/* Ask for VCPU_REQ_* (@request), on any CPU. */
+void vcpu_request(struct vcpu *vcpu, unsigned int request);
+
+/* @vcpu has been given something (a request, a vector in its IRR): see to it that it looks. Any CPU. */
+void vcpu_kick(struct vcpu *vcpu);
+
+/*
+ * Make this CPU's registers and VMCS those of @vcpu, in place of whichever it ran before. No other
+ * CPU may hold them.
+ */
 void vcpu_load(struct vcpu *vcpu);
+
+/* Point the host state of the current VMCS at this CPU's own structures. */
+void vcpu_host_state(void);
+
+/* Take the registers of the vCPU that this CPU holds, if it does, so that any CPU can load them. */
+void vcpu_unload(void);
 
 /* The vCPU whose registers this CPU holds, or NULL. */
 struct vcpu *vcpu_current(void);
 
-/* The registers that vcpu_load switches, as after a reset. */
+/* The registers that vcpu_load switches, as after power-up, before @vcpu is loaded for the first time. */
 void vcpu_state_init(struct vcpu *vcpu);
+
+/* What INIT changes of them. @vcpu is loaded. */
+void vcpu_state_reset(struct vcpu *vcpu);
 
 /* Queue a hardware exception for the next entry; a second one on top of it makes #DF or a shutdown. */
 void vcpu_inject_exception(struct vcpu *vcpu, u8 vector, u32 error);
@@ -98,7 +156,7 @@ u16 vcpu_vpid(const struct vcpu *vcpu);
 /* Before an entry: inject what can be injected, ask for an exit where something has to wait. */
 void vcpu_inject(struct vcpu *vcpu);
 
-/* Does a queued event, or an interrupt, end the HLT of this vCPU? It need not be loaded. */
+/* Does a queued event, or an interrupt, end the HLT of this vCPU? It is loaded. */
 bool vcpu_has_work(struct vcpu *vcpu);
 
 /* Register of the last exit's instruction by number (0 RAX ... 15 R15; 4 is RSP, from the VMCS). */

@@ -63,6 +63,17 @@ static bool pic_pending(struct vcpu *vcpu)
 	return vpic_pending(&vcpu->vm->machine.pic) && vlapic_accepts_pic(&vcpu->lapic);
 }
 
+/* Another vCPU may have taken it since: then this is the spurious vector, as on a PC. */
+static int pic_ack(struct vm *vm)
+{
+	int vector;
+
+	spin_lock(&vm->lock);
+	vector = vpic_ack(&vm->machine.pic);
+	spin_unlock(&vm->lock);
+	return vector;
+}
+
 bool vcpu_has_work(struct vcpu *vcpu)
 {
 	if (vcpu->event.info & INTR_INFO_VALID)
@@ -127,11 +138,10 @@ void vcpu_inject(struct vcpu *vcpu)
 		want_window(vcpu);
 		return;
 	}
-	if (pic) {
-		vector = vpic_ack(&vcpu->vm->machine.pic);
-	} else {
+	if (pic)
+		vector = pic_ack(vcpu->vm);
+	else
 		vlapic_accept(&vcpu->lapic, (u8)vector);
-	}
 	vmcs_write(VM_ENTRY_INTERRUPTION_INFO, INTR_INFO_VALID | INTR_TYPE_EXTERNAL | (u32)vector);
 	/* One event an entry: another one that may come now has to ask for its turn. */
 	if (vcpu->window) {

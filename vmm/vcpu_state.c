@@ -6,6 +6,7 @@
 #include "lib/x86.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
+#include "vmx/vmx.h"
 
 static const u32 switched_msrs[VCPU_MSRS] = { IA32_STAR,  IA32_LSTAR,          IA32_CSTAR,
 					      IA32_FMASK, IA32_KERNEL_GS_BASE, IA32_TSC_AUX };
@@ -54,6 +55,7 @@ static void fpu_restore(const struct vcpu *vcpu)
 
 #define FXSAVE_FCW   0
 #define FXSAVE_MXCSR 24
+#define DR6_AT_RESET 0xffff0ff0
 
 void vcpu_state_init(struct vcpu *vcpu)
 {
@@ -65,7 +67,7 @@ void vcpu_state_init(struct vcpu *vcpu)
 	memcpy(vcpu->fpu->area + FXSAVE_FCW, &fcw, sizeof(fcw));
 	memcpy(vcpu->fpu->area + FXSAVE_MXCSR, &mxcsr, sizeof(mxcsr));
 	vcpu->xcr0 = 1;
-	vcpu->dr6 = 0xffff0ff0;
+	vcpu->dr6 = DR6_AT_RESET;
 }
 
 static void state_save(struct vcpu *vcpu)
@@ -98,28 +100,71 @@ static void state_restore(const struct vcpu *vcpu)
 	write_cr2(vcpu->cr2);
 }
 
+/* SDM, "Processor State After Reset": what INIT changes of the registers that are switched here. */
+void vcpu_state_reset(struct vcpu *vcpu)
+{
+	(void)vcpu;
+	write_dr0(0);
+	write_dr1(0);
+	write_dr2(0);
+	write_dr3(0);
+	write_dr6(DR6_AT_RESET);
+	write_cr2(0);
+}
+
+void vcpu_unload(void)
+{
+	struct cpu *cpu = this_cpu();
+	struct vcpu *vcpu = cpu->vcpu;
+
+	if (!vcpu)
+		return;
+	state_save(vcpu);
+	vmcs_clear(vcpu->vmcs);
+	vcpu->launched = false;
+	cpu->vcpu = NULL;
+	atomic_store_explicit(&vcpu->on, NULL, memory_order_release);
+}
+
+/*
+ * What another VM has taught this CPU's branch predictors must not steer this one's speculation
+ * into telling its secrets. Between vCPUs of one VM that is the guest's own business.
+ */
+static void change_vm(struct cpu *cpu, struct vm *vm)
+{
+	if (cpu->last_vm && cpu->last_vm != vm && vmm.ibpb) {
+		wrmsr(IA32_PRED_CMD, PRED_CMD_IBPB);
+		cpu->ibpbs++;
+	}
+	cpu->last_vm = vm;
+}
+
+/* Translations of this VPID and this EPT that are left here may be older than the guest's last flush. */
+static void change_cpu(struct vcpu *vcpu, struct cpu *cpu)
+{
+	vcpu_host_state();
+	vmx_invept(&vmm.caps, vcpu->vm->eptp);
+	vcpu_flush_tlb(vcpu);
+	vcpu->last_on = cpu;
+}
+
 void vcpu_load(struct vcpu *vcpu)
 {
 	struct cpu *cpu = this_cpu();
 
 	if (cpu->vcpu == vcpu)
 		return;
-	if (cpu->vcpu)
-		state_save(cpu->vcpu);
+	vcpu_unload();
+	change_vm(cpu, vcpu->vm);
 	cpu->vcpu = vcpu;
+	atomic_store(&vcpu->on, cpu); /* before vm->state is looked at: see vm_stop */
 	vmcs_load(vcpu->vmcs);
+	if (vcpu->last_on != cpu)
+		change_cpu(vcpu, cpu);
 	state_restore(vcpu);
 }
 
 struct vcpu *vcpu_current(void)
 {
 	return this_cpu()->vcpu;
-}
-
-void vcpu_destroy(struct vcpu *vcpu)
-{
-	if (vcpu->vmcs)
-		vmcs_clear(vcpu->vmcs);
-	if (this_cpu()->vcpu == vcpu)
-		this_cpu()->vcpu = NULL;
 }

@@ -5,6 +5,7 @@
 #include "lib/string.h"
 #include "vmm/console.h"
 #include "vmm/dump.h"
+#include "vmm/ap.h"
 #include "vmm/guest_image.h"
 #include "vmm/host.h"
 #include "vmm/msr.h"
@@ -13,43 +14,6 @@
 #include "vmm/vm_memory.h"
 
 struct vmm vmm;
-
-/* --- what the guest's local APIC tells: struct vlapic_ops --- */
-
-static void on_kick(void *ctx)
-{
-	(void)ctx; /* the vCPU's own CPU looks before each entry */
-}
-
-static void on_nmi(void *ctx)
-{
-	(void)ctx; /* no guest NMIs yet */
-}
-
-static void on_init(void *ctx)
-{
-	(void)ctx; /* one vCPU: an INIT to itself is dropped, as the SDM has it for x2APIC */
-}
-
-static void on_sipi(void *ctx, u8 vector)
-{
-	(void)ctx, (void)vector;
-}
-
-static void on_eoi(void *ctx, u8 vector)
-{
-	struct vcpu *vcpu = ctx;
-
-	vioapic_eoi(&vcpu->vm->machine.ioapic, vector);
-}
-
-static const struct vlapic_ops lapic_ops = {
-	.kick = on_kick,
-	.nmi = on_nmi,
-	.init = on_init,
-	.sipi = on_sipi,
-	.eoi = on_eoi,
-};
 
 static void *vm_pages(struct vm *vm, u64 bytes)
 {
@@ -60,38 +24,90 @@ static void *vm_pages(struct vm *vm, u64 bytes)
 	return (void *)(uintptr_t)hpa;
 }
 
-static int init_vcpu(struct vm *vm, const struct guest_entry *entry)
+static int init_bitmaps(struct vm *vm)
+{
+	vm->io_bitmap = vm_pages(vm, 2 * PAGE_SIZE);
+	if (!vm->io_bitmap)
+		return -ENOMEM;
+	memset(vm->io_bitmap, 0xff, 2 * PAGE_SIZE); /* no port of the host is a guest's */
+	for (unsigned int i = 0; i < MSR_BITMAPS; i++) {
+		vm->msr_bitmap[i] = vm_pages(vm, PAGE_SIZE);
+		if (!vm->msr_bitmap[i])
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static void init_bus(struct vm *vm, const struct cpuid_table *cpuid)
+{
+	unsigned int features = 0;
+
+	if (cpuid_has(cpuid, 1, 0, CPUID_ECX, 21))
+		features |= VAPIC_X2APIC;
+	if (cpuid_has(cpuid, 1, 0, CPUID_ECX, 24))
+		features |= VAPIC_TSC_DEADLINE;
+	vapic_bus_init(&vm->bus, vmm.tsc_hz, features);
+}
+
+/* vCPU @id, which waits for a start-up IPI. */
+static int init_vcpu(struct vm *vm, unsigned int id, bool x2apic)
 {
 	struct vcpu *vcpu = vm_pages(vm, sizeof(*vcpu));
 	void *apic_page = vm_pages(vm, PAGE_SIZE);
 	int err;
 
-	vm->io_bitmap = vm_pages(vm, 2 * PAGE_SIZE);
-	vm->msr_bitmap = vm_pages(vm, PAGE_SIZE);
-	if (!vcpu || !apic_page || !vm->io_bitmap || !vm->msr_bitmap)
+	if (!vcpu || !apic_page)
 		return -ENOMEM;
-	memset(vm->io_bitmap, 0xff, 2 * PAGE_SIZE); /* no port of the host is a guest's */
-	vm->vcpu = vcpu;
+	vm->vcpu[vm->vcpus++] = vcpu;
 	vcpu->vm = vm;
-	cpuid_build(&vcpu->cpuid, &vmm.caps, vm->config->hide, 0, 1, vmm.tsc_hz);
-	msr_bitmap_build(vm->msr_bitmap, vcpu);
+	vcpu->id = id;
+	cpuid_build(&vcpu->cpuid, &vmm.caps, vm->config->hide, id, vm->config->cpus, vmm.tsc_hz);
+	if (!id) {
+		init_bus(vm, &vcpu->cpuid);
+		msr_bitmap_build(vm->msr_bitmap[MSR_BITMAP_PLAIN], vcpu, false);
+		msr_bitmap_build(vm->msr_bitmap[MSR_BITMAP_X2APIC], vcpu, true);
+	}
+	err = vcpu_apic_init(vcpu, apic_page, x2apic);
+	return err ? err : vcpu_init(vcpu);
+}
 
-	vapic_bus_init(
-		&vm->bus, vmm.tsc_hz,
-		(cpuid_has(&vcpu->cpuid, 1, 0, CPUID_ECX, 21) ? VAPIC_X2APIC : 0) |
-			(cpuid_has(&vcpu->cpuid, 1, 0, CPUID_ECX, 24) ? VAPIC_TSC_DEADLINE : 0));
-	err = vlapic_init(&vcpu->lapic, &vm->bus, &vm->env, &lapic_ops, vcpu, apic_page, 0);
+/*
+ * Linux finds the APICs as a modern firmware leaves them, in x2APIC mode: it then never touches the
+ * register page. Small images expect the mode that a reset leaves.
+ */
+static int init_vcpus(struct vm *vm, const struct guest_entry *entry)
+{
+	int err = init_bitmaps(vm);
+
+	for (unsigned int i = 0; i < vm->config->cpus && !err; i++)
+		err = init_vcpu(vm, i, entry->mode == GUEST_LONG64);
 	if (err)
 		return err;
-	vlapic_virtual_wire(&vcpu->lapic);
-	/*
-	 * Linux finds the APIC as a modern firmware leaves it, in x2APIC mode: it then never touches
-	 * the register page. Small images expect the mode that a reset leaves.
-	 */
-	if (entry->mode == GUEST_LONG64 &&
-	    !vlapic_set_base(&vcpu->lapic, vlapic_base(&vcpu->lapic) | APIC_BASE_EXTD))
-		pr_debug("vm %s: no x2APIC\n", vm->config->name);
-	return vcpu_init(vcpu, entry);
+	vcpu_load(vm->vcpu[0]);
+	vlapic_virtual_wire(&vm->vcpu[0]->lapic);
+	vcpu_reset(vm->vcpu[0], entry);
+	vcpu_unload();
+	return 0;
+}
+
+static void unschedule_vcpus(struct vm *vm)
+{
+	for (; vm->scheduled; vm->scheduled--)
+		sched_remove(&vmm.sched, &vm->vcpu[vm->scheduled - 1]->sched);
+}
+
+/* Hand the vCPUs to the scheduler, which leaves them alone until they are woken. */
+static int schedule_vcpus(struct vm *vm)
+{
+	vm->sched = (struct sched_group){ .weight = SCHED_WEIGHT_DEFAULT };
+	for (vm->scheduled = 0; vm->scheduled < vm->vcpus; vm->scheduled++) {
+		int err = sched_add(&vmm.sched, &vm->vcpu[vm->scheduled]->sched, &vm->sched,
+				    SCHED_NOBODY);
+
+		if (err)
+			return err;
+	}
+	return 0;
 }
 
 static unsigned int key_line(const struct vm_config *c, const char *key)
@@ -145,67 +161,81 @@ static int load_image(struct vm *vm, struct guest_entry *entry)
 	return err ? err : vacpi_build(&vm->mem, &acpi);
 }
 
-static int check_config(const struct vm_config *c)
+/* What of @vm its configuration asks for, in the order in which it needs one another. */
+static int build(struct vm *vm)
 {
-	if (c->bad)
-		return -EINVAL; /* said when the file was read */
-	if (c->cpus <= 1)
-		return 0;
-	if (c->cpus > vmm.host_cpus)
-		pr_err("lintel.conf:%u: cpus = %u: this machine has %u\n", c->cpus_line, c->cpus,
-		       vmm.host_cpus);
-	else
-		pr_err("lintel.conf:%u: cpus = %u: this version gives a VM one vCPU\n",
-		       c->cpus_line, c->cpus);
-	return -EINVAL;
+	struct guest_entry entry;
+	int err = vm_memory_init(vm);
+
+	if (err)
+		return err;
+	machine_init(vm, vmm.epoch + (vm->tsc_base - vmm.start_tsc) / vmm.tsc_hz);
+	err = load_image(vm, &entry);
+	if (!err)
+		err = init_vcpus(vm, &entry);
+	if (!err && vmm.config->selftest && !vm_memory_selftest(vm))
+		err = -EFAULT;
+	return err ? err : schedule_vcpus(vm);
 }
 
 int vm_start(struct vm *vm)
 {
-	struct guest_entry entry;
-	int err = check_config(vm->config);
+	int err = vm->config->bad ? -EINVAL : 0; /* said when the file was read */
 
-	if (err)
-		return err;
 	vm->tsc_base = rdtsc();
-	vm->mtrr_def_type = BIT(11) | MEMTYPE_WB;
-	err = vm_memory_init(vm);
-	if (!err) {
-		machine_init(vm, vmm.epoch + (vm->tsc_base - vmm.start_tsc) / vmm.tsc_hz);
-		err = load_image(vm, &entry);
-	}
+	vm->vcpus = 0;
 	if (!err)
-		err = init_vcpu(vm, &entry);
-	if (!err && vmm.config->selftest && !vm_memory_selftest(vm))
-		err = -EFAULT;
+		err = build(vm);
 	if (err) {
-		if (vm->vcpu)
-			vcpu_destroy(vm->vcpu);
+		vcpu_unload();
+		unschedule_vcpus(vm);
 		vm_memory_free(vm);
 		return err;
 	}
 	vm->starts++;
-	vm->state = VM_RUNNING;
-	pr_info("vm %s: started: %llu MiB, %u vCPU, %s\n", vm->config->name,
-		(unsigned long long)(vm->config->memory >> 20), vm->config->cpus,
+	pr_info("vm %s: started: %llu MiB, %u vCPU%s, %s\n", vm->config->name,
+		(unsigned long long)(vm->config->memory >> 20), vm->vcpus, vm->vcpus > 1 ? "s" : "",
 		vm->config->kernel);
 	return 0;
 }
 
+void vm_run(struct vm *vm)
+{
+	vm->state = VM_RUNNING;
+	vcpu_kick(vm->vcpu[0]);
+}
+
+/* The CPUs that hold vCPUs of @vm are to look around, and so is its home. */
+static void kick_all(const struct vm *vm)
+{
+	for (unsigned int i = 0; i < vm->vcpus; i++) {
+		struct cpu *cpu = atomic_load(&vm->vcpu[i]->on);
+
+		if (cpu)
+			host_kick(cpu);
+	}
+	host_kick(vm->cpu);
+}
+
+/*
+ * The end's reason is written after the state: whoever reads it, in vm_finish, waits until the CPU
+ * that runs this has let go of its vCPU, or is that CPU.
+ */
 void vm_stop(struct vm *vm, enum vm_end end, const char *fmt, ...)
 {
+	enum vm_state running = VM_RUNNING;
 	size_t n = 0;
 	va_list args;
 
-	if (vm->state != VM_RUNNING)
+	if (!atomic_compare_exchange_strong(&vm->state, &running, VM_ENDED))
 		return;
-	vm->state = VM_ENDED;
 	vm->end = end;
 	if (end == VM_END_CRASH)
 		n = scnprintf(vm->reason, sizeof(vm->reason), "crash: ");
 	va_start(args, fmt);
 	vscnprintf(vm->reason + n, sizeof(vm->reason) - n, fmt, args);
 	va_end(args);
+	kick_all(vm);
 }
 
 /* What the guest has sent and the line has not taken yet; a second is enough for a line that lives. */
@@ -219,15 +249,27 @@ static void drain_console(struct vm *vm)
 	}
 }
 
-void vm_finish(struct vm *vm)
+static bool has_left_cpus(const struct vm *vm)
 {
+	for (unsigned int i = 0; i < vm->vcpus; i++) {
+		if (atomic_load(&vm->vcpu[i]->on) ||
+		    !sched_is_blocked(&vmm.sched, &vm->vcpu[i]->sched))
+			return false;
+	}
+	return true;
+}
+
+bool vm_finish(struct vm *vm)
+{
+	if (!has_left_cpus(vm))
+		return false;
 	drain_console(vm);
 	pr_info("vm %s: stopped: %s\n", vm->config->name, vm->reason);
-	dump_exits(vm->vcpu);
+	dump_exits(vm);
 	dump_devices(vm);
-	vcpu_destroy(vm->vcpu);
+	unschedule_vcpus(vm);
 	vm_memory_free(vm);
-	vm->state = VM_OFF;
+	return true;
 }
 
 bool vm_wants_restart(const struct vm *vm)
@@ -266,8 +308,22 @@ void vm_handle_events(struct vm *vm)
 {
 	unsigned int events = atomic_exchange(&vm->events, 0);
 
+	spin_lock(&vm->lock);
 	if (events & VM_EVENT_INPUT)
 		machine_console_input(vm);
 	if (events & VM_EVENT_OUTPUT)
 		machine_console_output(vm);
+	spin_unlock(&vm->lock);
+}
+
+u64 vm_run_timers(struct vm *vm, u64 now)
+{
+	u64 next;
+
+	spin_lock(&vm->lock);
+	if (vtimer_next(&vm->timers) <= now - vm->tsc_base)
+		vtimer_run(&vm->timers, now - vm->tsc_base);
+	next = vtimer_next(&vm->timers);
+	spin_unlock(&vm->lock);
+	return next == VDEV_NEVER ? SCHED_NEVER : next + vm->tsc_base;
 }

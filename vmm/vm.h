@@ -1,8 +1,9 @@
 /*
  * A virtual machine: its memory, its devices, its vCPUs, its life.
  *
- * Each VM belongs to one CPU, which alone touches it: no locks. What other CPUs may do is marked
- * below, and is atomic.
+ * Who may touch what: a vCPU, with its local APIC's timer, is its CPU's while it runs there. The
+ * devices and their alarms are everybody's who holds vm->lock. Local APICs take messages from any CPU
+ * without it. Start and end are the business of the VM's home CPU, as long as no vCPU runs.
  */
 #ifndef VMM_VM_H
 #define VMM_VM_H
@@ -10,6 +11,7 @@
 #include "ept/ept.h"
 #include "ept/mtrr.h"
 #include "lib/guest_mem.h"
+#include "lib/spinlock.h"
 #include "lib/vdev.h"
 #include "lib/x86.h"
 #include "vioapic/vapic_bus.h"
@@ -20,6 +22,7 @@
 #include "vmm/mem.h"
 #include "vmm/mmio_bus.h"
 #include "vmm/pio.h"
+#include "vmm/sched.h"
 #include "vmm/vm_config.h"
 #include "vmm/vtimer.h"
 #include "vmx/caps.h"
@@ -45,16 +48,19 @@ enum vm_end {
 	VM_END_CRASH,
 };
 
-/* What its CPU is to look after. */
+/* What its home CPU is to look after. */
 #define VM_EVENT_INPUT  0x1u /* the console has input for it */
 #define VM_EVENT_OUTPUT 0x2u /* the console takes output again */
 
 struct vcpu;
 
+/* Which MSRs pass depends on what "virtualize x2APIC mode" makes of those of the local APIC. */
+enum msr_bitmap { MSR_BITMAP_PLAIN, MSR_BITMAP_X2APIC, MSR_BITMAPS };
+
 struct vm {
 	const struct vm_config *config;
 	unsigned int id;
-	struct cpu *cpu;             /* whose it is */
+	struct cpu *cpu;             /* its home: starts it, ends it, fires its devices' alarms */
 	_Atomic enum vm_state state; /* other CPUs may read it */
 	atomic_uint events;          /* VM_EVENT_*: other CPUs may add to it, and kick the CPU */
 	enum vm_end end;
@@ -64,20 +70,24 @@ struct vm {
 	u64 restart_at;           /* host TSC */
 
 	u64 tsc_base; /* host TSC at guest time 0 */
+	struct sched_group sched;
+	struct vcpu *vcpu[CONFIG_MAX_CPUS];
+	unsigned int vcpus, scheduled;
 	struct guest_mem mem;
 	struct ept ept;
 	struct ept_pages ept_pages;
 	u64 eptp;
+	struct vapic_bus bus;
+
+	struct spinlock lock; /* of all that follows up to the devices */
 	struct vtimers timers;
 	struct vdev_env env;
 	struct pio_bus pio;
 	struct mmio_bus mmio;
-	struct vapic_bus bus;
 	struct machine machine; /* the devices */
-	u64 *io_bitmap;         /* 2 pages: all ones but for what passes through */
-	u64 *msr_bitmap;        /* 1 page */
-	struct vcpu *vcpu;
-	u64 mtrr_def_type;
+
+	u64 *io_bitmap;               /* 2 pages: all ones but for what passes through */
+	u64 *msr_bitmap[MSR_BITMAPS]; /* 1 page each: enum msr_bitmap */
 };
 
 /* What all VMs share. Filled once at start. */
@@ -89,6 +99,8 @@ struct vmm {
 	u64 start_tsc;
 	u64 epoch; /* seconds since 1970, at start_tsc */
 	unsigned int host_cpus;
+	bool ibpb; /* the CPUs have the barrier */
+	struct sched sched;
 	struct vm vm[VM_MAX];
 	unsigned int vms;
 	const struct host_config *config;
@@ -97,16 +109,22 @@ struct vmm {
 extern struct vmm vmm;
 
 /*
- * Start @vm as its configuration says: memory, EPT, devices, image, vCPU. -errno with the reason
- * printed, and everything given back.
+ * Start @vm as its configuration says: memory, EPT, devices, image, vCPUs. -errno with the reason
+ * printed, and everything given back. On its home CPU.
  */
 int vm_start(struct vm *vm) __must_check;
 
-/* The guest, or something that it did, ends the VM. The first reason counts. Cheap, anywhere. */
+/* Let the started @vm run: its first vCPU. */
+void vm_run(struct vm *vm);
+
+/*
+ * The guest, or something that it did, ends the VM. The first reason counts. Cheap, on any CPU, with
+ * vm->lock or without; its vCPUs are told to leave their CPUs.
+ */
 void vm_stop(struct vm *vm, enum vm_end end, const char *fmt, ...) __format(3, 4);
 
-/* Print how the VM ended and its exits, and take its memory back, scrubbed. */
-void vm_finish(struct vm *vm);
+/* Print how the VM ended and its exits, and take its memory back, scrubbed. False while a CPU still has a vCPU of it. */
+bool vm_finish(struct vm *vm) __must_check;
 
 /* Should it be started again? (reset, or the restart policy) */
 bool vm_wants_restart(const struct vm *vm);
@@ -115,8 +133,11 @@ bool vm_wants_restart(const struct vm *vm);
 void vm_console_input(unsigned int id);
 void vm_console_output(unsigned int id);
 
-/* Look after vm->events, on the VM's CPU. */
+/* Look after vm->events, on the VM's home CPU. */
 void vm_handle_events(struct vm *vm);
+
+/* Fire the alarms of devices that are due. Returns the host TSC of the next one. On the home CPU. */
+u64 vm_run_timers(struct vm *vm, u64 now);
 
 /* Guest time now, in TSC ticks since the VM started. */
 static inline u64 vm_now(const struct vm *vm)

@@ -124,7 +124,7 @@ void vm_memory_free(struct vm *vm)
 	mem_free_owner(VM_OWNER_OVERHEAD(vm->id));
 	vm->mem = (struct guest_mem){ 0 };
 	vm->ept = (struct ept){ 0 };
-	vm->vcpu = NULL;
+	vm->vcpus = 0;
 }
 
 /* --- self-test: every entry of the EPT leads to memory of this VM, and to nothing else --- */

@@ -56,7 +56,7 @@ static void lapic(void **state)
 	assert_int_equal(g->rbx, 0xffffffffffffff00 | (u8)APIC_VERSION_VALUE);
 	ACCESS("\x48\x8b\x18", LAPIC + APIC_VERSION, READ); /* %rbx */
 	assert_int_equal(g->rbx, APIC_VERSION_VALUE);
-	assert_int_equal(rig_vm->machine.mmio_lapic, 4);
+	assert_int_equal(rig_vcpu.lapic_accesses, 4);
 
 	g->rcx = 0x1234567890;
 	ACCESS("\x89\x08", LAPIC + APIC_TPR, WRITE); /* mov %ecx,(%rax) */
@@ -76,10 +76,10 @@ static void modify(void **state)
 	rig_vcpu.lapic.regs[APIC_TPR / 4] = 0x30;
 	ACCESS("\x83\x08\x0f", LAPIC + APIC_TPR, READ | WRITE); /* orl $0xf,(%rax) */
 	assert_int_equal(rig_vcpu.lapic.regs[APIC_TPR / 4], 0x3f);
-	assert_int_equal(rig_vm->machine.mmio_lapic, 2);
+	assert_int_equal(rig_vcpu.lapic_accesses, 2);
 	ACCESS("\x83\x38\x3f", LAPIC + APIC_TPR, READ); /* cmpl $0x3f,(%rax) */
 	assert_true(fake_vmcs_get(GUEST_RFLAGS) & BIT(6));
-	assert_int_equal(rig_vm->machine.mmio_lapic, 3);
+	assert_int_equal(rig_vcpu.lapic_accesses, 3);
 }
 
 /* Claim: the I/O APIC's registers, through its window. */
@@ -119,7 +119,7 @@ static void nothing_there(void **state)
 	assert_int_equal(g->rbx, ~0ULL);
 	ACCESS("\x0f\xb6\x18", HOLE, READ); /* movzbl (%rax),%ebx */
 	assert_int_equal(g->rbx, 0xff);
-	assert_int_equal(rig_vm->machine.mmio_lapic, 0);
+	assert_int_equal(rig_vcpu.lapic_accesses, 0);
 }
 
 /* Claim: in x2APIC mode there is no register page. */
@@ -249,7 +249,7 @@ static void changed_since(void **state)
 	assert_int_equal(fake_vmcs_get(GUEST_RIP), RIG_RIP);
 	assert_true(violation("\x89\x18", 2, LAPIC + APIC_TPR, READ));
 	assert_int_equal(fake_vmcs_get(GUEST_RIP), RIG_RIP);
-	assert_int_equal(rig_vm->machine.mmio_lapic, 0);
+	assert_int_equal(rig_vcpu.lapic_accesses, 0);
 }
 
 /* Claim: code, page tables, and a stack or IDT in mid-delivery must be in RAM, or the VM ends. */

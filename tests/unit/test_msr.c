@@ -40,7 +40,9 @@ static bool passes(u32 msr, bool write)
 {
 	unsigned int bit = (msr >= 0xc0000000 ? 8192 : 0) + (msr & 0x1fff);
 
-	return !bitmap_test(rig_vm->msr_bitmap, bit + (write ? 16384 : 0));
+	const u64 *bitmap = (const u64 *)(uintptr_t)fake_vmcs_get(MSR_BITMAP);
+
+	return !bitmap_test(bitmap, bit + (write ? 16384 : 0));
 }
 
 /* A RDMSR or WRMSR that exits. Is it done? */
@@ -271,7 +273,7 @@ static void tsc(void **state)
 /* In how many ticks does the APIC timer's alarm come? */
 static u64 alarm_in(void)
 {
-	u64 at = vtimer_next(&rig_vm->timers);
+	u64 at = vtimer_next(&rig_vcpu.timers);
 
 	if (at == VDEV_NEVER)
 		return VDEV_NEVER;
@@ -295,10 +297,10 @@ static bool fired(void)
 static void deadline_mode(void)
 {
 	stop_clock();
-	vtimer_set(&rig_vm->timers,
-		   rig_vm->timers.first ? rig_vm->timers.first : &rig_vcpu.lapic.timer.alarm,
+	vtimer_set(&rig_vcpu.timers,
+		   rig_vcpu.timers.first ? rig_vcpu.timers.first : &rig_vcpu.lapic.timer.alarm,
 		   VDEV_NEVER);
-	assert_null(rig_vm->timers.first);
+	assert_null(rig_vcpu.timers.first);
 	vlapic_mmio_write(&rig_vcpu.lapic, APIC_LVT_TIMER, 4, APIC_TIMER_TSC_DEADLINE | 0x40);
 }
 

@@ -49,6 +49,17 @@ void host_kick(struct cpu *cpu)
 	(void)cpu;
 }
 
+void host_interrupt(struct cpu *cpu)
+{
+	(void)cpu;
+}
+
+struct cpu *cpu_by_id(unsigned int id)
+{
+	(void)id;
+	return this_cpu();
+}
+
 struct cpu *this_cpu_or_null(void)
 {
 	return NULL;
@@ -143,9 +154,8 @@ static inline void rig_apic(void)
 	static _Alignas(4096) u8 page[4096];
 
 	vapic_bus_init(&rig_vm->bus, vmm.tsc_hz, VAPIC_X2APIC | VAPIC_TSC_DEADLINE);
-	assert_int_equal(vlapic_init(&rig_vcpu.lapic, &rig_vm->bus, &rig_vm->env, &rig_lapic_ops,
-				     NULL, page, 0),
-			 0);
+	assert_int_equal(vcpu_apic_init(&rig_vcpu, page, false), 0);
+	rig_vcpu.lapic.ops = &rig_lapic_ops;
 	vlapic_virtual_wire(&rig_vcpu.lapic);
 }
 
@@ -153,12 +163,11 @@ static inline void rig_apic(void)
 static inline void rig_start_mode(enum guest_mode mode)
 {
 	static const struct vmx_platform platform = { "", false };
-	static _Alignas(4096) u64 io_bitmap[1024], msr_bitmap[512];
+	static _Alignas(4096) u64 io_bitmap[1024], msr_bitmap[2][512];
 	struct guest_entry entry = { .mode = mode, .rip = RIG_RIP, .cs = 0x10, .ds = 0x18 };
 
 	rig_this_cpu();
-	if (vcpu_current())
-		vcpu_destroy(vcpu_current());
+	this_cpu()->vcpu = NULL;
 	fake_x86_reset();
 	fake_vmcs_reset();
 	rig_full_vmx();
@@ -174,17 +183,23 @@ static inline void rig_start_mode(enum guest_mode mode)
 	assert_int_equal(vmx_controls_choose(&vmm.caps, &vmm.controls), 0);
 	rig_vm->config = &rig_config;
 	rig_vm->state = VM_RUNNING;
-	rig_vm->vcpu = &rig_vcpu;
+	rig_vm->vcpu[0] = &rig_vcpu;
+	rig_vm->vcpus = 1;
+	rig_vm->cpu = this_cpu();
 	rig_vm->io_bitmap = io_bitmap;
-	rig_vm->msr_bitmap = msr_bitmap;
+	rig_vm->msr_bitmap[MSR_BITMAP_PLAIN] = msr_bitmap[0];
+	rig_vm->msr_bitmap[MSR_BITMAP_X2APIC] = msr_bitmap[1];
 	rig_vm->tsc_base = rdtsc();
 	rig_ram();
 	machine_init(rig_vm, 0);
 	rig_vcpu.vm = rig_vm;
 	cpuid_build(&rig_vcpu.cpuid, &vmm.caps, rig_hide, 0, 1, vmm.tsc_hz);
-	msr_bitmap_build(msr_bitmap, &rig_vcpu);
+	msr_bitmap_build(msr_bitmap[0], &rig_vcpu, false);
+	msr_bitmap_build(msr_bitmap[1], &rig_vcpu, true);
 	rig_apic();
-	assert_int_equal(vcpu_init(&rig_vcpu, &entry), 0);
+	assert_int_equal(vcpu_init(&rig_vcpu), 0);
+	vcpu_reset(&rig_vcpu, &entry);
+	rig_vcpu.mode = VCPU_OUT;
 	fake_vmcs_forget_writes();
 }
 

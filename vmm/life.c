@@ -1,0 +1,156 @@
+#include "vmm/life.h"
+#include "lib/printk.h"
+#include "lib/spinlock.h"
+#include "vmm/ap.h"
+#include "vmm/console.h"
+#include "vmm/host.h"
+#include "vmm/vcpu.h"
+#include "vmm/vm.h"
+
+/* A VM that has lived for less than this has lived shortly; how often that counts at most. */
+#define SHORT_LIFE_SECONDS 10
+#define BACKOFF_MAX_SHIFT  6
+
+static atomic_bool quit;
+
+/* VMs start and end one at a time: memory, and the tables that are printed, are everybody's. */
+static struct spinlock life_lock;
+
+static void try_start(struct vm *vm)
+{
+	int err;
+
+	spin_lock(&life_lock);
+	err = vm_start(vm);
+	spin_unlock(&life_lock);
+	if (!err) {
+		console_vm_started(vm->id, vm->config->name);
+		vm_run(vm);
+		return;
+	}
+	pr_err("vm %s: not started\n", vm->config->name);
+	if (vm->starts)
+		console_vm_stopped(vm->id);
+	vm->state = VM_OFF;
+}
+
+/*
+ * In how many seconds a VM that has just ended starts again. One that lives shortly again and again
+ * waits longer and longer, because to clear its memory and to load its image holds the CPU that
+ * others want: after a crash 1, 2, 4 ... 64 seconds; after a reset, which is nothing bad the first
+ * time, 0, 1, 2 ... 32.
+ */
+static unsigned int restart_delay(struct vm *vm)
+{
+	unsigned int before;
+
+	if (vm_now(vm) >= SHORT_LIFE_SECONDS * vmm.tsc_hz)
+		vm->short_lives = 0;
+	before = vm->short_lives;
+	vm->short_lives = MIN(before + 1, (unsigned int)BACKOFF_MAX_SHIFT);
+	return vm->end == VM_END_CRASH ? 1u << before : (1u << before) >> 1;
+}
+
+static bool try_finish(struct vm *vm)
+{
+	bool done;
+
+	spin_lock(&life_lock);
+	done = vm_finish(vm);
+	spin_unlock(&life_lock);
+	return done;
+}
+
+static void reap(struct vm *vm, u64 now)
+{
+	unsigned int delay;
+
+	if (!try_finish(vm))
+		return; /* the CPU that lets go of its last vCPU kicks this one */
+	delay = restart_delay(vm);
+	if (atomic_load(&quit) || !vm_wants_restart(vm)) {
+		vm->state = VM_OFF;
+		console_vm_stopped(vm->id);
+		return;
+	}
+	vm->restart_at = now + delay * vmm.tsc_hz;
+	vm->state = VM_WAITING;
+	if (delay)
+		pr_info("vm %s: starts again in %u s\n", vm->config->name, delay);
+}
+
+static void obey_quit(struct vm *vm)
+{
+	if (vm->state == VM_RUNNING)
+		vm_stop(vm, VM_END_POWEROFF, "quit by the operator");
+	else if (vm->state != VM_ENDED)
+		vm->state = VM_OFF;
+}
+
+static u64 tend_vm(struct vm *vm, u64 now)
+{
+	if (unlikely(atomic_load(&quit)))
+		obey_quit(vm);
+	if (vm->state == VM_ENDED)
+		reap(vm, now);
+	if (vm->state == VM_STARTING || (vm->state == VM_WAITING && now >= vm->restart_at))
+		try_start(vm);
+	if (atomic_load_explicit(&vm->events, memory_order_relaxed))
+		vm_handle_events(vm);
+	if (vm->state == VM_RUNNING)
+		return vm_run_timers(vm, now);
+	return vm->state == VM_WAITING ? vm->restart_at : SCHED_NEVER;
+}
+
+u64 life_tend(const struct cpu *cpu)
+{
+	u64 now = rdtsc(), deadline = SCHED_NEVER;
+
+	for (unsigned int i = 0; i < vmm.vms; i++) {
+		struct vm *vm = &vmm.vm[i];
+
+		if (vm->cpu != cpu || vm->state == VM_OFF)
+			continue;
+		deadline = MIN(deadline, tend_vm(vm, now));
+		if (vm->state == VM_OFF)
+			host_kick(cpu_by_id(0)); /* which waits for the last one */
+	}
+	return deadline;
+}
+
+bool life_is_over(void)
+{
+	for (unsigned int i = 0; i < vmm.vms; i++) {
+		if (vmm.vm[i].state != VM_OFF)
+			return false;
+	}
+	return true;
+}
+
+void life_begin(void)
+{
+	for (unsigned int i = 0; i < vmm.vms; i++) {
+		struct vm *vm = &vmm.vm[i];
+
+		vm->cpu = cpu_by_id(i % vmm.host_cpus);
+		vm->state = VM_STARTING;
+	}
+}
+
+void life_quit(void)
+{
+	atomic_store(&quit, true);
+	for (unsigned int i = 0; i < vmm.host_cpus; i++)
+		host_kick(cpu_by_id(i));
+}
+
+const char *life_name(unsigned int vm)
+{
+	static const char *const names[] = {
+		[VM_OFF] = "off",         [VM_STARTING] = "starting",
+		[VM_RUNNING] = "running", [VM_WAITING] = "waits to start again",
+		[VM_ENDED] = "ending",
+	};
+
+	return names[vmm.vm[vm].state];
+}

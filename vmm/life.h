@@ -1,0 +1,26 @@
+/* The life of VMs: when each one starts, ends and starts again. */
+#ifndef VMM_LIFE_H
+#define VMM_LIFE_H
+
+#include "lib/types.h"
+#include "vmm/cpu.h"
+
+/* Give every VM a home, and wish that it starts. Needs the scheduler. */
+void life_begin(void);
+
+/*
+ * Bring the life and the devices of the VMs at home on @cpu, which calls this, up to date. Returns
+ * the host TSC at which one wants a look again.
+ */
+u64 life_tend(const struct cpu *cpu);
+
+/* The operator wants all to end. Any CPU. */
+void life_quit(void);
+
+/* Has the last VM stopped for good? */
+bool life_is_over(void);
+
+/* In a word or two, for the operator. */
+const char *life_name(unsigned int vm);
+
+#endif

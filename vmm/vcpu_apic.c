@@ -1,0 +1,80 @@
+/* A vCPU's local APIC in the machine: its clock, and what it tells the vCPU. */
+#include "lib/printk.h"
+#include "lib/spinlock.h"
+#include "vmm/vcpu.h"
+#include "vmm/vm.h"
+
+/* --- what it asks for: struct vdev_env --- */
+
+static u64 env_now(void *ctx)
+{
+	const struct vcpu *vcpu = ctx;
+
+	return vm_now(vcpu->vm);
+}
+
+static void env_set_timer(void *ctx, struct vdev_timer *timer, u64 deadline)
+{
+	struct vcpu *vcpu = ctx;
+
+	vtimer_set(&vcpu->timers, timer, deadline);
+}
+
+/* --- what it tells: struct vlapic_ops --- */
+
+static void on_kick(void *ctx)
+{
+	vcpu_kick(ctx);
+}
+
+static void on_nmi(void *ctx)
+{
+	(void)ctx; /* no guest NMIs yet */
+}
+
+static void on_init(void *ctx)
+{
+	vcpu_request(ctx, VCPU_REQ_INIT);
+}
+
+static void on_sipi(void *ctx, u8 vector)
+{
+	struct vcpu *vcpu = ctx;
+
+	atomic_store(&vcpu->sipi_vector, vector);
+	vcpu_request(vcpu, VCPU_REQ_SIPI);
+}
+
+static void on_eoi(void *ctx, u8 vector)
+{
+	struct vm *vm = ((struct vcpu *)ctx)->vm;
+
+	spin_lock(&vm->lock);
+	vioapic_eoi(&vm->machine.ioapic, vector);
+	spin_unlock(&vm->lock);
+}
+
+static const struct vlapic_ops ops = {
+	.kick = on_kick,
+	.nmi = on_nmi,
+	.init = on_init,
+	.sipi = on_sipi,
+	.eoi = on_eoi,
+};
+
+int vcpu_apic_init(struct vcpu *vcpu, void *page, bool x2apic)
+{
+	struct vlapic *lapic = &vcpu->lapic;
+	int err;
+
+	vcpu->env = (struct vdev_env){
+		.ctx = vcpu,
+		.tsc_hz = vmm.tsc_hz,
+		.now = env_now,
+		.set_timer = env_set_timer,
+	};
+	err = vlapic_init(lapic, &vcpu->vm->bus, &vcpu->env, &ops, vcpu, page, vcpu->id);
+	if (!err && x2apic && !vlapic_set_base(lapic, vlapic_base(lapic) | APIC_BASE_EXTD))
+		pr_debug("vm %s: no x2APIC\n", vcpu->vm->config->name);
+	return err;
+}
