@@ -83,18 +83,19 @@ static void dump_exit_row(const struct exit_sum *sum, const char *name)
 
 void dump_exits(const struct vm *vm)
 {
-	struct exit_sum total = { 0, 0 };
+	struct exit_sum sum[VMX_EXIT_REASON_COUNT], total = { 0, 0 };
 
-	pr_info("vm %s: exits of %u vCPU%s\n", vm->config->name, vm->vcpus,
-		vm->vcpus > 1 ? "s" : "");
+	for (unsigned int i = 0; i < VMX_EXIT_REASON_COUNT; i++) {
+		sum[i] = sum_exits(vm, i);
+		total.exits += sum[i].exits;
+		total.ticks += sum[i].ticks;
+	}
+	pr_info("vm %s: %u vCPU%s: %llu exits\n", vm->config->name, vm->vcpus,
+		vm->vcpus > 1 ? "s" : "", (ull)total.exits);
 	pr_info("  %10s  %12s  %8s  %s\n", "exits", "VMM ticks", "each", "reason");
 	for (unsigned int i = 0; i < VMX_EXIT_REASON_COUNT; i++) {
-		struct exit_sum sum = sum_exits(vm, i);
-
-		if (sum.exits)
-			dump_exit_row(&sum, vmx_exit_reason_name(i));
-		total.exits += sum.exits;
-		total.ticks += sum.ticks;
+		if (sum[i].exits)
+			dump_exit_row(&sum[i], vmx_exit_reason_name(i));
 	}
 	dump_exit_row(&total, "total");
 }

@@ -154,8 +154,8 @@ static enum outcome exit_pause(struct vcpu *vcpu)
 	struct cpu *cpu = this_cpu();
 
 	(void)vcpu;
-	sched_yield(&vmm.sched, cpu->id, rdtsc());
-	atomic_store_explicit(&cpu->kicked, true, memory_order_relaxed);
+	if (sched_yield_cpu(&vmm.sched, cpu->id))
+		atomic_store_explicit(&cpu->kicked, true, memory_order_relaxed);
 	return OUTCOME_ADVANCE;
 }
 

@@ -10,6 +10,9 @@
 #include "vmm/vm.h"
 #include "vmx/controls.h"
 
+/* The longest that a guest runs before the VMM looks around: a net for interrupts that come late. */
+#define LOOK_HZ 100
+
 /* The CPUs may ask the scheduler from now on. */
 static atomic_bool begun;
 
@@ -137,16 +140,19 @@ static struct vcpu *vcpu_of(struct sched_entity *e)
 	return (struct vcpu *)(void *)((u8 *)e - offsetof(struct vcpu, sched));
 }
 
+static void kick(int cpu)
+{
+	if (cpu != SCHED_NOBODY)
+		host_kick(cpu_by_id((unsigned int)cpu));
+}
+
 /* Let go of the vCPU that @cpu holds, so that others can have it. */
 static void let_go(struct cpu *cpu)
 {
 	struct vcpu *vcpu = cpu->vcpu;
-	int other;
 
 	vcpu_unload();
-	other = sched_release(&vmm.sched, &vcpu->sched, rdtsc());
-	if (other != SCHED_NOBODY)
-		host_kick(cpu_by_id((unsigned int)other));
+	kick(sched_release(&vmm.sched, &vcpu->sched, rdtsc()));
 	if (vcpu->vm->state != VM_RUNNING)
 		host_kick(vcpu->vm->cpu); /* which waits for it: vm_finish */
 }
@@ -167,7 +173,8 @@ static void run_choice(struct cpu *cpu, const struct sched_choice *choice, u64 d
 
 	if (cpu->vcpu && cpu->vcpu != vcpu)
 		let_go(cpu);
-	blocked = run_vcpu(cpu, vcpu, MIN(choice->until, deadline));
+	deadline = MIN(MIN(choice->until, deadline), rdtsc() + vmm.tsc_hz / LOOK_HZ);
+	blocked = run_vcpu(cpu, vcpu, deadline);
 	sched_put(&vmm.sched, cpu->id, rdtsc(), blocked, blocked ? wake_at(vcpu) : SCHED_NEVER);
 	if (vcpu->vm->state != VM_RUNNING)
 		let_go(cpu);
@@ -187,6 +194,7 @@ static void run_cpu(struct cpu *cpu)
 		if (!cpu->id && life_is_over())
 			return;
 		choice = sched_pick(&vmm.sched, cpu->id, rdtsc());
+		kick(choice.kick);
 		if (choice.entity)
 			run_choice(cpu, &choice, deadline);
 		else if (!atomic_load(&cpu->kicked))
@@ -216,7 +224,8 @@ void run_list(void)
 	for (unsigned int i = 0; i < vmm.vms; i++) {
 		const struct vm *vm = &vmm.vm[i];
 
-		pr_info("%u %s: %s, %u vCPU%s\n", i + 1, vm->config->name, life_name(i),
-			vm->config->cpus, console_focus() == i ? " (this console)" : "");
+		pr_info("%u %s: %s, %u vCPU%s%s\n", i + 1, vm->config->name, life_name(i),
+			vm->config->cpus, vm->config->cpus > 1 ? "s" : "",
+			console_focus() == i ? " (this console)" : "");
 	}
 }

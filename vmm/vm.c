@@ -92,8 +92,12 @@ static int init_vcpus(struct vm *vm, const struct guest_entry *entry)
 
 static void unschedule_vcpus(struct vm *vm)
 {
-	for (; vm->scheduled; vm->scheduled--)
-		sched_remove(&vmm.sched, &vm->vcpu[vm->scheduled - 1]->sched);
+	for (; vm->scheduled; vm->scheduled--) {
+		int cpu = sched_remove(&vmm.sched, &vm->vcpu[vm->scheduled - 1]->sched);
+
+		if (cpu != SCHED_NOBODY)
+			host_kick(cpu_by_id((unsigned int)cpu));
+	}
 }
 
 /* Hand the vCPUs to the scheduler, which leaves them alone until they are woken. */

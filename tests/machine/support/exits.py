@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 
 STOPPED = re.compile(r"lintel: vm (\S+): stopped: (.*)\n")
-EXITS = re.compile(r"lintel: vm (\S+): vcpu (\d+): (\d+) exits\n")
+EXITS = re.compile(r"lintel: vm (\S+): (\d+) vCPUs?: (\d+) exits\n")
 TITLES = re.compile(r"lintel: +exits +.*reason\n")
 EXIT_ROW = re.compile(r"lintel: +(\d+) +(\d+) +(\d+)  (\S.*)\n")
 DEVICES = re.compile(r"lintel: vm (\S+): accesses to devices\n")
@@ -13,7 +13,7 @@ DEVICE_ROW = re.compile(r"lintel: +(\d+)  ((?:port|mmio) \S.*)\n")
 
 @dataclass
 class Report:
-    """One end of a VM with one vCPU."""
+    """One end of a VM; the exits are those of all its vCPUs."""
 
     vm: str
     end: str
