@@ -26,17 +26,20 @@ static u64 window(u64 vtime, u64 clock, u64 behind, u64 ahead)
 	return before(clock + ahead, vtime) ? clock + ahead : vtime;
 }
 
-/* Bring @g's virtual time up to now. Must be done before ->running changes. */
+/*
+ * Bring @g's virtual time up to now. Must be done before ->running changes.
+ *
+ * All its vCPUs may run for a slice while others wait, or wait while others run: as much is not
+ * forgotten, or a VM that needs nearly all of its vCPUs for its share would not get it.
+ */
 static void group_update(const struct sched *s, struct sched_group *g)
 {
-	u64 ran = 0;
+	u64 ran = 0, far = (g->size + 1) * g->slice;
 
 	if (g->running)
 		ran = mul_div((s->now - g->updated) * g->running, SCHED_WEIGHT_MAX, g->weight);
 	g->updated = s->now;
-	/* All its vCPUs may have run for a slice while others waited: that is not forgotten. */
-	g->vtime =
-		window(g->vtime + MIN(ran, BIT(62)), s->clock, g->slice, (g->size + 1) * g->slice);
+	g->vtime = window(g->vtime + MIN(ran, BIT(62)), s->clock, far, far);
 }
 
 static u64 entity_vtime(const struct sched *s, const struct sched_entity *e)
@@ -178,13 +181,17 @@ static void cancel_sleep(struct sched *s, struct sched_entity *e)
 
 static void wake(struct sched *s, struct sched_entity *e)
 {
+	struct sched_group *g = e->group;
+
 	if (!s->waiting && !is_pinned(e))
 		clock_catch_up(s);
+	group_update(s, g);
+	if (!g->running && !g->waiting) /* it slept: that earns it one slice */
+		clock_forward(&g->vtime, s->clock - g->slice);
+	e->vtime = entity_vtime(s, e);
 	cancel_sleep(s, e);
 	set_state(s, e, SCHED_RUNNABLE);
 	count_waiting(s, e, 1);
-	group_update(s, e->group);
-	e->vtime = entity_vtime(s, e);
 }
 
 static void wake_sleepers(struct sched *s, const struct sched_cpu *c)
