@@ -6,6 +6,8 @@
 #include "lib/x86.h"
 #include "vmm/hostpt.h"
 #include "vmm/mem.h"
+#include "vmm/panic.h"
+#include "vmm/trap.h"
 
 #define AP_MAX 32 /* other CPUs that are used; a page of stacks and tables each is not for free */
 
@@ -48,6 +50,14 @@ struct cpu *cpu_by_id(unsigned int id)
 	if (!id)
 		return cpu_boot();
 	return id <= aps ? online[id - 1] : NULL;
+}
+
+/* An NMI gets through whatever a CPU is doing, in a guest and in the VMM. */
+static void on_nmi(struct trap_frame *frame)
+{
+	(void)frame;
+	if (panic_is_on())
+		cpu_halt();
 }
 
 static void __noreturn ap_entry(struct cpu *cpu)
@@ -129,11 +139,21 @@ static bool start(struct cpu *cpu, u32 apic_id, hpa_t page, u64 tsc_hz)
 	return wait_for(AP_ONLINE, tsc_hz);
 }
 
+void ap_stop_others(void)
+{
+	for (unsigned int i = 0; cpu_by_id(i); i++) {
+		if (cpu_by_id(i) != this_cpu())
+			lapic_send_nmi(cpu_by_id(i)->apic_id);
+	}
+}
+
 unsigned int ap_start_all(const struct acpi_info *acpi, u64 tsc_hz, void (*fn)(struct cpu *cpu))
 {
 	hpa_t page = acpi->cpus > 1 ? mem_low_pages(2) : 0, root = page + PAGE_SIZE;
 
 	ap_fn = fn;
+	trap_set_nmi_hook(on_nmi);
+	panic_set_stop(ap_stop_others);
 	if (acpi->cpus > 1 && !page)
 		pr_warn("cpu: no memory below 1 MiB: the other CPUs stay off\n");
 	if (!page)

@@ -17,6 +17,9 @@ unsigned int ap_start_all(const struct acpi_info *acpi, u64 tsc_hz, void (*fn)(s
 /* The CPU that calls this is ready. */
 void ap_online(void);
 
+/* Stop all CPUs but this one, for ever. */
+void ap_stop_others(void);
+
 /* CPU @id, 0 the boot CPU; NULL beyond the last. */
 struct cpu *cpu_by_id(unsigned int id);
 

@@ -17,10 +17,16 @@ extern const char image_text[], image_text_end[];
 #define TEXT_OFFSET 0x1000
 
 static void (*dump_hook)(void);
+static void (*stop_hook)(void);
 
 void panic_set_hook(void (*hook)(void))
 {
 	__atomic_store_n(&dump_hook, hook, __ATOMIC_RELEASE);
+}
+
+void panic_set_stop(void (*stop)(void))
+{
+	__atomic_store_n(&stop_hook, stop, __ATOMIC_RELEASE);
 }
 
 static void vpanic_print(const char *fmt, va_list args) __format(1, 0);
@@ -164,6 +170,19 @@ static unsigned int enter(void)
 	return depth++;
 }
 
+bool panic_is_on(void)
+{
+	return __atomic_load_n(&panicking, __ATOMIC_ACQUIRE);
+}
+
+static void stop_others(void)
+{
+	void (*stop)(void) = __atomic_load_n(&stop_hook, __ATOMIC_ACQUIRE);
+
+	if (stop)
+		stop();
+}
+
 static void vpanic(const struct trap_frame *frame, const char *fmt, va_list args)
 	__attribute__((noinline)) __noreturn __format(2, 0);
 
@@ -173,6 +192,8 @@ static void vpanic(const struct trap_frame *frame, const char *fmt, va_list args
 	unsigned int level = enter();
 	u64 rbp = (u64)__builtin_frame_address(0);
 
+	if (level == 0)
+		stop_others();
 	if (level <= 1)
 		vpanic_print(fmt, args);
 	if (level == 0) {

@@ -17,6 +17,15 @@ void panic_at(const struct trap_frame *frame, const char *fmt, ...) __format(2, 
  */
 void panic_set_hook(void (*hook)(void));
 
+/*
+ * @stop makes all other CPUs stop, before anything is printed: what they might still do could harm
+ * what is to be looked at, or the disks. Called once, on the CPU that panics.
+ */
+void panic_set_stop(void (*stop)(void));
+
+/* Has a CPU panicked? */
+bool panic_is_on(void);
+
 /* One line of the dump, without '\n'. */
 void panic_print(const char *fmt, ...) __format(1, 2);
 

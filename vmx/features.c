@@ -38,7 +38,7 @@ const struct vmx_feature_info vmx_feature_info[VMX_FEATURES] = {
 		      "interrupts are injected by software, an EOI is an exit" },
 	[VMX_POSTED_INTERRUPTS] = { "posted-interrupts", VMX_PIN, PIN_POSTED_INTERRUPTS, true,
 				    "an interrupt for a running vCPU is an exit" },
-	[VMX_PAUSE_LOOP] = { "pause-loop", VMX_CPU2, CPU2_PAUSE_LOOP_EXITING, true,
+	[VMX_PAUSE_LOOP] = { "pause-loop", VMX_CPU2, CPU2_PAUSE_LOOP_EXITING, false,
 			     "a spinning vCPU is not noticed before its time slice ends" },
 	[VMX_PML] = { "pml", VMX_CPU2, CPU2_ENABLE_PML, true, "nothing today" },
 	[VMX_SHADOWING] = { "vmcs-shadowing", VMX_CPU2, CPU2_VMCS_SHADOWING, true,
