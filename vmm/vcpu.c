@@ -20,7 +20,9 @@ static const u8 reg_offset[16] = {
 	offsetof(struct guest_regs, r12), offsetof(struct guest_regs, r13),
 	offsetof(struct guest_regs, r14), offsetof(struct guest_regs, r15),
 };
-#define REG_RSP 4
+#define REG_RSP      4
+
+#define PAT_AT_RESET 0x0007040600070406ULL
 
 u64 vcpu_reg(const struct vcpu *vcpu, unsigned int reg)
 {
@@ -143,6 +145,16 @@ static void init_controls(struct vcpu *vcpu)
 	}
 }
 
+/* MSRs that a power-up sets, and INIT does not: SDM, "Processor State After Reset". */
+static void init_msrs(void)
+{
+	vmcs_write(GUEST_IA32_PAT, PAT_AT_RESET);
+	vmcs_write(GUEST_IA32_DEBUGCTL, 0);
+	vmcs_write(GUEST_IA32_SYSENTER_CS, 0);
+	vmcs_write(GUEST_IA32_SYSENTER_ESP, 0);
+	vmcs_write(GUEST_IA32_SYSENTER_EIP, 0);
+}
+
 int vcpu_init(struct vcpu *vcpu)
 {
 	u32 owner = VM_OWNER_OVERHEAD(vcpu->vm->id);
@@ -156,6 +168,7 @@ int vcpu_init(struct vcpu *vcpu)
 	vcpu_load(vcpu);
 	init_controls(vcpu);
 	init_host_state(vcpu);
+	init_msrs();
 	vcpu_apic_mode_changed(vcpu);
 	vcpu->mtrr_def_type = BIT(11) | MEMTYPE_WB;
 	vcpu->wait_sipi = true;

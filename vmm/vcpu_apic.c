@@ -32,9 +32,16 @@ static void on_nmi(void *ctx)
 	(void)ctx; /* no guest NMIs yet */
 }
 
+/*
+ * A start-up IPI that it has not seen yet came before this INIT, when it did not wait for one. One
+ * that comes from now on is for the state that INIT leaves: INIT is obeyed first.
+ */
 static void on_init(void *ctx)
 {
-	vcpu_request(ctx, VCPU_REQ_INIT);
+	struct vcpu *vcpu = ctx;
+
+	atomic_fetch_and(&vcpu->requests, ~VCPU_REQ_SIPI);
+	vcpu_request(vcpu, VCPU_REQ_INIT);
 }
 
 static void on_sipi(void *ctx, u8 vector)

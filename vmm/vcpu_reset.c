@@ -8,7 +8,6 @@
 #include "vmm/vm.h"
 #include "vmx/controls.h"
 
-#define PAT_AT_RESET    0x0007040600070406ULL
 #define DR7_AT_RESET    0x400
 #define RFLAGS_AT_RESET RFLAGS_FIXED
 
@@ -62,11 +61,6 @@ void vcpu_reset(struct vcpu *vcpu, const struct guest_entry *entry)
 
 	set_segments(entry);
 	set_control_registers(vcpu, entry);
-	vmcs_write(GUEST_IA32_PAT, PAT_AT_RESET);
-	vmcs_write(GUEST_IA32_DEBUGCTL, 0);
-	vmcs_write(GUEST_IA32_SYSENTER_CS, 0);
-	vmcs_write(GUEST_IA32_SYSENTER_ESP, 0);
-	vmcs_write(GUEST_IA32_SYSENTER_EIP, 0);
 	vmcs_write(GUEST_DR7, DR7_AT_RESET);
 	vmcs_write(GUEST_RSP, 0);
 	vmcs_write(GUEST_RIP, entry->rip);
