@@ -346,10 +346,12 @@ static struct sched_entity *choose(struct sched *s, unsigned int cpu, u64 *refil
 			*refill = MIN(*refill, g->cap_period);
 			continue;
 		}
+		group_update(s, g);
+		if (best && !before(g->vtime, best_at))
+			continue; /* a handicap could only make it worse */
 		e = choose_of(s, g, cpu, NULL);
 		if (!e)
 			continue;
-		group_update(s, g);
 		at = g->vtime + handicap(s, c, e, g->slice);
 		if (!best || before(at, best_at)) {
 			best = e;
