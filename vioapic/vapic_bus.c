@@ -108,6 +108,21 @@ bool vapic_bus_deliver(struct vapic_bus *bus, const struct vapic_msg *msg)
 	return deliver_to_set(bus, destinations(bus, msg), msg);
 }
 
+unsigned int vapic_bus_multicast(struct vapic_bus *bus, const struct vapic_msg *msg, u32 first,
+				 const u64 ids[2])
+{
+	unsigned int taken = 0;
+
+	for (unsigned int i = 0; i < bus->count; i++) {
+		struct vlapic *v = bus->apic[i];
+		u32 bit = v->id - first; /* IDs below the first wrap: they are in no set */
+
+		if (bit < 128 && (ids[bit / 64] >> (bit % 64) & 1) && (v->base & APIC_BASE_EN))
+			taken += deliver_to(v, msg);
+	}
+	return taken;
+}
+
 static struct vapic_msg make_msg(u32 low, u32 dest)
 {
 	return (struct vapic_msg){ .dest = dest,

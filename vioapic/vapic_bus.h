@@ -58,4 +58,11 @@ struct vapic_msg vapic_msg_short(u32 low, u8 dest);
  */
 bool vapic_bus_deliver(struct vapic_bus *bus, const struct vapic_msg *msg);
 
+/*
+ * Deliver @msg, whose own destination does not count, to each local APIC whose ID less @first
+ * is a bit of @ids: at most VAPIC_MAX steps. How many took it.
+ */
+unsigned int vapic_bus_multicast(struct vapic_bus *bus, const struct vapic_msg *msg, u32 first,
+				 const u64 ids[2]);
+
 #endif

@@ -143,6 +143,11 @@ bool vlapic_post(struct vlapic *v, u8 vector, bool level)
 	return true;
 }
 
+bool vlapic_is_level(const struct vlapic *v, u8 vector)
+{
+	return bank_test(v, APIC_TMR, vector);
+}
+
 void vlapic_accept(struct vlapic *v, u8 vector)
 {
 	bank_clear(v, APIC_IRR, vector);
@@ -151,7 +156,7 @@ void vlapic_accept(struct vlapic *v, u8 vector)
 
 void vlapic_eoi_done(struct vlapic *v, u8 vector)
 {
-	if (bank_test(v, APIC_TMR, vector) && !(vlapic_get(v, APIC_SVR) & APIC_SVR_SUPPRESS_EOI))
+	if (vlapic_is_level(v, vector) && !(vlapic_get(v, APIC_SVR) & APIC_SVR_SUPPRESS_EOI))
 		v->ops->eoi(v->ops_ctx, vector);
 }
 

@@ -146,6 +146,9 @@ void vlapic_level_vectors(const struct vlapic *v, u64 vectors[4]);
 /* The VMX TPR threshold: the class below which the TPR must fall to change vlapic_pending, or 0. */
 u8 vlapic_tpr_threshold(struct vlapic *v);
 
+/* Is @vector, requested or in service, level-triggered, so that its end is told to the I/O APIC? */
+bool vlapic_is_level(const struct vlapic *v, u8 vector);
+
 /* The CPU takes @vector, which vlapic_pending returned: from the IRR to the ISR. */
 void vlapic_accept(struct vlapic *v, u8 vector);
 

@@ -48,6 +48,50 @@ static void test_physical(void **state)
 	assert_int_equal(who_got(0x40), 0);
 }
 
+/* A set of IDs reaches exactly those of it that are there and switched on, and says how many. */
+static void test_multicast(void **state)
+{
+	static const struct {
+		u32 first;
+		u64 low, high;
+		u32 expected;
+	} cases[] = {
+		{ 0, 0x8421, 0, 0x8421 },
+		{ 0, ~0ULL, ~0ULL, 0xffff },
+		{ 5, 0x421, 0, 0x8420 },
+		{ 15, 1, 0, 0x8000 },
+		{ 16, ~0ULL, ~0ULL, 0 },
+		{ 0, 0, ~0ULL, 0 },
+		{ ~0u, ~0ULL, 0, 0xffff }, /* IDs count modulo 2^32 */
+		{ 0xffffff84, 0, 0xf0ULL << 56, 0xf },
+		{ 0x80000000, ~0ULL, ~0ULL, 0 },
+	};
+
+	(void)state;
+	for (int x2apic = 0; x2apic < 2; x2apic++) {
+		start_in_mode(16, x2apic);
+		for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
+			u64 ids[2] = { cases[i].low, cases[i].high };
+			struct vapic_msg msg = { .dest = 3, .vector = 0x40 };
+
+			assert_int_equal(vapic_bus_multicast(&m.bus, &msg, cases[i].first, ids),
+					 __builtin_popcount(cases[i].expected));
+			assert_int_equal(who_got(0x40), cases[i].expected);
+			msg.mode = VAPIC_NMI;
+			vapic_bus_multicast(&m.bus, &msg, cases[i].first, ids);
+			for (unsigned int n = 0; n < 16; n++) {
+				assert_int_equal(m.cpu[n].nmis, cases[i].expected >> n & 1);
+				m.cpu[n].nmis = 0;
+			}
+		}
+		assert_true(vlapic_set_base(apic(2), VLAPIC_MMIO_BASE));
+		assert_int_equal(vapic_bus_multicast(&m.bus, &(struct vapic_msg){ .vector = 0x40 },
+						     0, (u64[2]){ 0xc, 0 }),
+				 1);
+		assert_int_equal(who_got(0x40), 8);
+	}
+}
+
 /* The shorthands, whatever the destination field holds. */
 static void test_shorthands(void **state)
 {
@@ -291,13 +335,14 @@ static void test_storm(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_physical),        cmocka_unit_test(test_shorthands),
-		cmocka_unit_test(test_logical_flat),    cmocka_unit_test(test_logical_cluster),
-		cmocka_unit_test(test_logical_x2apic),  cmocka_unit_test(test_mixed_modes),
-		cmocka_unit_test(test_lowest_priority), cmocka_unit_test(test_nmi_init_sipi),
-		cmocka_unit_test(test_other_modes),     cmocka_unit_test(test_always_edge),
-		cmocka_unit_test(test_self_ipi),        cmocka_unit_test(test_read_back),
-		cmocka_unit_test(test_short_messages),  cmocka_unit_test(test_storm),
+		cmocka_unit_test(test_physical),        cmocka_unit_test(test_multicast),
+		cmocka_unit_test(test_shorthands),      cmocka_unit_test(test_logical_flat),
+		cmocka_unit_test(test_logical_cluster), cmocka_unit_test(test_logical_x2apic),
+		cmocka_unit_test(test_mixed_modes),     cmocka_unit_test(test_lowest_priority),
+		cmocka_unit_test(test_nmi_init_sipi),   cmocka_unit_test(test_other_modes),
+		cmocka_unit_test(test_always_edge),     cmocka_unit_test(test_self_ipi),
+		cmocka_unit_test(test_read_back),       cmocka_unit_test(test_short_messages),
+		cmocka_unit_test(test_storm),
 	};
 
 	return cmocka_run_group_tests_name("vlapic ipi", tests, NULL, NULL);
