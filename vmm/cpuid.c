@@ -1,6 +1,7 @@
 #include "vmm/cpuid.h"
 #include "lib/printk.h"
 #include "lib/string.h"
+#include "vmm/pv_abi.h"
 #include "vmx/caps.h"
 
 /* The bits of one register of one leaf that guests may see. */
@@ -307,20 +308,30 @@ static void add_frequency(struct cpuid_table *table, u64 tsc_hz)
 	*add(table, 0x16, 0, false) = (struct cpuid_regs){ mhz, mhz, 100, 0 };
 }
 
+/* What pv.h and its parts do. Not: asynchronous page faults, APIC IDs above 254 in MSIs. */
+#define PV_FEATURES                                                                    \
+	(B(PV_FEATURE_NOP_IO_DELAY) | B(PV_FEATURE_CLOCK) | B(PV_FEATURE_STEAL_TIME) | \
+	 B(PV_FEATURE_EOI) | B(PV_FEATURE_UNHALT) | B(PV_FEATURE_TLB_FLUSH) |          \
+	 B(PV_FEATURE_SEND_IPI) | B(PV_FEATURE_POLL_CONTROL) | B(PV_FEATURE_SCHED_YIELD))
+
 /*
- * The hypervisor leaves. KVM's signature, because it makes stock Linux use the x2APIC without
- * interrupt remapping; its feature leaf is empty: no paravirtual interface yet. 40000010H tells the
- * TSC and APIC timer frequencies in kHz. 40000100H says who is really here.
+ * The hypervisor leaves. KVM's signature and features, because stock Linux knows them; the signature
+ * alone makes it use the x2APIC without interrupt remapping. 40000010H tells the TSC and APIC timer
+ * frequencies in kHz. 40000100H says who is really here.
  */
 static void add_hypervisor(struct cpuid_table *table, u64 tsc_hz)
 {
 	u32 khz = (u32)(tsc_hz / 1000);
 	struct cpuid_regs kvm = { 0x40000010, 0, 0, 0 }, lintel = { 0x40000100, 0, 0, 0 };
 
+	struct cpuid_regs pv = { PV_FEATURES, 0, 0, 0 };
+
+	if (cpuid_has(table, 0x80000007, 0, CPUID_EDX, 8))
+		pv.eax |= B(PV_FEATURE_CLOCK_STABLE);
 	memcpy(&kvm.ebx, "KVMKVMKVM\0\0\0", 12);
 	memcpy(&lintel.ebx, "LintelLintel", 12);
 	*add(table, 0x40000000, 0, false) = kvm;
-	*add(table, 0x40000001, 0, false) = (struct cpuid_regs){ 0, 0, 0, 0 };
+	*add(table, PV_CPUID_FEATURES, 0, false) = pv;
 	*add(table, 0x40000010, 0, false) = (struct cpuid_regs){ khz, khz, 0, 0 };
 	*add(table, 0x40000100, 0, false) = lintel;
 }

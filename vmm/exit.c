@@ -3,6 +3,7 @@
 #include "lib/x86.h"
 #include "vmm/dump.h"
 #include "vmm/panic.h"
+#include "vmm/pv_eoi.h"
 #include "vmm/vm.h"
 #include "vmx/controls.h"
 
@@ -139,29 +140,28 @@ static enum outcome exit_cpuid(struct vcpu *vcpu)
 
 static enum outcome exit_hlt(struct vcpu *vcpu)
 {
+	if (unlikely(vcpu->pv.unhalted)) {
+		vcpu->pv.unhalted = false;
+		return OUTCOME_ADVANCE;
+	}
 	vcpu->halted = true;
 	vcpu->halted_if = vmcs_read(GUEST_RFLAGS) & RFLAGS_IF;
 	return OUTCOME_ADVANCE;
 }
 
-/* KVM's numbers for "no such hypercall" and "not from user mode". */
-#define HYPERCALL_ENOSYS (-1000LL)
-#define HYPERCALL_EPERM  (-1LL)
-
-/* The vCPU spins: somebody else of its VM may be what it waits for. */
-static enum outcome exit_pause(struct vcpu *vcpu)
+/* See PAUSE-loop exiting: somebody else of its VM may be what it waits for. */
+void exit_yield(void)
 {
 	struct cpu *cpu = this_cpu();
 
-	(void)vcpu;
 	if (sched_yield_cpu(&vmm.sched, cpu->id))
 		atomic_store_explicit(&cpu->kicked, true, memory_order_relaxed);
-	return OUTCOME_ADVANCE;
 }
 
-static enum outcome exit_vmcall(struct vcpu *vcpu)
+static enum outcome exit_pause(struct vcpu *vcpu)
 {
-	vcpu->regs.rax = (u64)(vcpu_cpl() ? HYPERCALL_EPERM : HYPERCALL_ENOSYS);
+	(void)vcpu;
+	exit_yield();
 	return OUTCOME_ADVANCE;
 }
 
@@ -298,6 +298,8 @@ bool exit_dispatch(struct vcpu *vcpu)
 		return false;
 	}
 	vcpu->exits[basic]++;
+	if (vcpu->pv.eoi_offered)
+		pv_eoi_collect(vcpu);
 	h = &exit_table[basic];
 	if (h->in_event)
 		requeue_event(vcpu);

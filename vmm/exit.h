@@ -19,6 +19,12 @@ enum outcome {
  */
 bool exit_dispatch(struct vcpu *vcpu);
 
+/*
+ * The vCPU on this CPU waits for another of its VM, spinning: let those that wait for a CPU go
+ * first.
+ */
+void exit_yield(void);
+
 /* The table itself, for the test that it is total. */
 struct exit_handler {
 	enum outcome (*handle)(struct vcpu *vcpu);
@@ -36,6 +42,7 @@ enum outcome exit_msr_write(struct vcpu *vcpu);
 enum outcome exit_cr_access(struct vcpu *vcpu);
 enum outcome exit_io(struct vcpu *vcpu);
 enum outcome exit_ept_violation(struct vcpu *vcpu);
+enum outcome exit_vmcall(struct vcpu *vcpu);
 enum outcome exit_xsetbv(struct vcpu *vcpu);
 
 #endif

@@ -5,6 +5,9 @@
 #include "lib/bitmap.h"
 #include "lib/string.h"
 #include "vmm/exit.h"
+#include "vmm/pv_clock.h"
+#include "vmm/pv_eoi.h"
+#include "vmm/pv_steal.h"
 #include "vmm/vm.h"
 #include "vmx/controls.h"
 
@@ -58,6 +61,7 @@ static void move_tsc(struct vcpu *vcpu, u64 delta)
 	(void)read_tsc_deadline(vcpu, IA32_TSC_DEADLINE, &deadline);
 	vcpu->tsc_adjust += delta;
 	vmcs_write(TSC_OFFSET, vmcs_read(TSC_OFFSET) + delta);
+	pv_clock_update(vcpu);
 	if (deadline)
 		(void)write_tsc_deadline(vcpu, IA32_TSC_DEADLINE, deadline);
 }
@@ -207,6 +211,11 @@ struct msr_policy {
 	const char *why;
 };
 
+#define PV(feature)                                                \
+	{                                                          \
+		PV_CPUID_FEATURES, CPUID_EAX, PV_FEATURE_##feature \
+	}
+
 /* clang-format off */
 static const struct msr_policy policy[] = {
 	{ IA32_TSC_DEADLINE, IA32_TSC_DEADLINE, read_tsc_deadline, write_tsc_deadline, PASS_NONE, { 1, CPUID_ECX, 24 },
@@ -249,6 +258,16 @@ static const struct msr_policy policy[] = {
 	  "in the VMCS" },
 	{ IA32_KERNEL_GS_BASE, IA32_KERNEL_GS_BASE, NULL, NULL, PASS_BOTH, { 0 },
 	  "the VMM does not use SWAPGS; switched with the vCPU" },
+	{ PV_MSR_WALL_CLOCK, PV_MSR_WALL_CLOCK, pv_read_wall_clock, pv_write_wall_clock, PASS_NONE, PV(CLOCK),
+	  "date at the start of the VM" },
+	{ PV_MSR_CLOCK, PV_MSR_CLOCK, pv_read_clock, pv_write_clock, PASS_NONE, PV(CLOCK),
+	  "where the guest finds the factors of its clock" },
+	{ PV_MSR_STEAL_TIME, PV_MSR_STEAL_TIME, pv_read_steal, pv_write_steal, PASS_NONE, PV(STEAL_TIME),
+	  "where it finds how long it had no CPU" },
+	{ PV_MSR_EOI, PV_MSR_EOI, pv_read_eoi, pv_write_eoi, PASS_NONE, PV(EOI),
+	  "where it may end interrupts" },
+	{ PV_MSR_POLL_CONTROL, PV_MSR_POLL_CONTROL, pv_read_poll_control, pv_write_poll_control, PASS_NONE, PV(POLL_CONTROL),
+	  "kept, without effect" },
 };
 /* clang-format on */
 

@@ -113,6 +113,7 @@ static bool run_vcpu(struct cpu *cpu, struct vcpu *vcpu, u64 until)
 
 	atomic_store(&vcpu->mode, VCPU_OUT);
 	vcpu_load(vcpu);
+	pv_vcpu_loaded(vcpu, vcpu->sched.waited);
 	while (now < until && !atomic_load_explicit(&cpu->kicked, memory_order_relaxed)) {
 		u64 alarm = run_timers(vcpu, now);
 
@@ -151,6 +152,7 @@ static void let_go(struct cpu *cpu)
 {
 	struct vcpu *vcpu = cpu->vcpu;
 
+	pv_vcpu_unloaded(vcpu, atomic_load(&vcpu->mode) != VCPU_BLOCKED);
 	vcpu_unload();
 	kick(sched_release(&vmm.sched, &vcpu->sched, rdtsc()));
 	if (vcpu->vm->state != VM_RUNNING)

@@ -164,6 +164,7 @@ int vcpu_init(struct vcpu *vcpu)
 	if (!vcpu->vmcs || !vcpu->fpu)
 		return -ENOMEM;
 	vcpu_state_init(vcpu);
+	pv_reset(vcpu);
 	vmcs_init(vcpu->vmcs, vmx_revision(&vmm.caps));
 	vcpu_load(vcpu);
 	init_controls(vcpu);

@@ -11,6 +11,7 @@
 #include "vmm/cpuid.h"
 #include "vmm/guest_entry.h"
 #include "vmm/cpu.h"
+#include "vmm/pv.h"
 #include "vmm/sched.h"
 #include "vmm/vtimer.h"
 #include "vmx/exit_reasons.h"
@@ -44,11 +45,12 @@ enum vcpu_mode {
 };
 
 /* What others ask of a vCPU; obeyed on its own CPU before it enters the guest. */
-#define VCPU_REQ_INIT 0x1u
-#define VCPU_REQ_SIPI 0x2u /* its vector is in sipi_vector */
+#define VCPU_REQ_INIT   0x1u
+#define VCPU_REQ_SIPI   0x2u /* its vector is in sipi_vector */
+#define VCPU_REQ_UNHALT 0x8u /* its HLT ends, or, if it does not halt, its next one */
 
-#define VCPU_MSRS     6
-#define VCPU_LOG      32 /* a power of two */
+#define VCPU_MSRS       6
+#define VCPU_LOG        32 /* a power of two */
 
 struct vcpu {
 	struct guest_regs regs;
@@ -82,6 +84,7 @@ struct vcpu {
 	u64 cr2;
 	u64 tsc_adjust;
 	u64 mtrr_def_type;
+	struct vcpu_pv pv;
 	u64 msr[VCPU_MSRS]; /* see vcpu_state.c: the MSRs that a vCPU takes along */
 	struct vcpu_fpu *fpu;
 	u64 entries;

@@ -1,4 +1,5 @@
 /* Events for the guest: exceptions that handlers raise, and interrupts before an entry. */
+#include "vmm/pv_eoi.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
 #include "vmx/controls.h"
@@ -138,10 +139,12 @@ void vcpu_inject(struct vcpu *vcpu)
 		want_window(vcpu);
 		return;
 	}
-	if (pic)
+	if (pic) {
 		vector = pic_ack(vcpu->vm);
-	else
+	} else {
 		vlapic_accept(&vcpu->lapic, (u8)vector);
+		pv_eoi_offer(vcpu, (u8)vector);
+	}
 	vmcs_write(VM_ENTRY_INTERRUPTION_INFO, INTR_INFO_VALID | INTR_TYPE_EXTERNAL | (u32)vector);
 	/* One event an entry: another one that may come now has to ask for its turn. */
 	if (vcpu->window) {

@@ -90,6 +90,7 @@ static void obey_init(struct vcpu *vcpu)
 		return;
 	}
 	vlapic_init_reset(&vcpu->lapic);
+	pv_reset(vcpu);
 	vcpu->event.info = 0;
 	vcpu->halted = false;
 	vcpu->wait_sipi = true;
@@ -108,6 +109,13 @@ static void obey_sipi(struct vcpu *vcpu)
 		vcpu_reset(vcpu, &entry);
 }
 
+/* It need not be halted yet: who kicks may be ahead of a HLT that has been decided on. */
+static void obey_unhalt(struct vcpu *vcpu)
+{
+	vcpu->pv.unhalted = !vcpu->halted;
+	vcpu->halted = false;
+}
+
 void vcpu_obey_requests(struct vcpu *vcpu)
 {
 	unsigned int requests = atomic_exchange(&vcpu->requests, 0);
@@ -116,4 +124,6 @@ void vcpu_obey_requests(struct vcpu *vcpu)
 		obey_init(vcpu);
 	if (requests & VCPU_REQ_SIPI)
 		obey_sipi(vcpu);
+	if (requests & VCPU_REQ_UNHALT)
+		obey_unhalt(vcpu);
 }

@@ -187,6 +187,7 @@ int vm_start(struct vm *vm)
 	int err = vm->config->bad ? -EINVAL : 0; /* said when the file was read */
 
 	vm->tsc_base = rdtsc();
+	pv_vm_init(vm);
 	vm->vcpus = 0;
 	if (!err)
 		err = build(vm);

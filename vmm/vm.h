@@ -22,6 +22,7 @@
 #include "vmm/mem.h"
 #include "vmm/mmio_bus.h"
 #include "vmm/pio.h"
+#include "vmm/pv.h"
 #include "vmm/sched.h"
 #include "vmm/vm_config.h"
 #include "vmm/vtimer.h"
@@ -70,6 +71,7 @@ struct vm {
 	u64 restart_at;           /* host TSC */
 
 	u64 tsc_base; /* host TSC at guest time 0 */
+	struct vm_pv pv;
 	struct sched_group sched;
 	struct vcpu *vcpu[CONFIG_MAX_CPUS];
 	unsigned int vcpus, scheduled;

@@ -489,7 +489,10 @@ static void check_hypervisor(void)
 	report(r.ebx == 0x4b4d564b && r.ecx == 0x564b4d56 && r.edx == 0x4d, "KVM's signature");
 	report(r.eax >= 0x40000010 && r.eax < 0x40000100, "the last leaf of KVM's: %x", r.eax);
 	r = cpuid(0x40000001, 0);
-	report(!r.eax && !r.ebx && !r.ecx && !r.edx, "no paravirtual features: %x", r.eax);
+	report((r.eax & ~BIT(24)) == 0x3aea, "the paravirtual features: %x", r.eax);
+	report(!(r.eax & BIT(24)) == !(leaf(0x80000007, 0, EDX) & BIT(8)),
+	       "a stable clock with an invariant TSC, and only then");
+	report(!r.ebx && !r.ecx && !(r.edx & ~1u), "no hint but realtime: %x", r.edx);
 	report(cpuid(0x40000010, 0).eax == tsc_hz / 1000, "leaf 40000010H: %u kHz",
 	       cpuid(0x40000010, 0).eax);
 	r = cpuid(0x40000100, 0);

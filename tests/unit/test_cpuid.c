@@ -251,8 +251,11 @@ static void hypervisor(void **state)
 	build(0, 1);
 	assert_true(has(1, 0, ECX, 31));
 	assert_memory_equal(&(u32){ answer(0x40000000, 0, EBX) }, "KVMK", 4);
-	assert_int_equal(answer(0x40000001, 0, EAX), 0); /* no paravirtual interface */
+	assert_int_equal(answer(0x40000001, 0, EAX), 0x1003aea); /* see vmm/pv_abi.h */
+	assert_int_equal(answer(0x40000001, 0, EDX), 0);
 	assert_int_equal(answer(0x40000010, 0, EAX), 2345678);
+	build(cpuid_hide_bits("invariant-tsc"), 1);
+	assert_int_equal(answer(0x40000001, 0, EAX), 0x3aea);
 	build(cpuid_hide_bits("pv"), 1);
 	assert_false(has(1, 0, ECX, 31));
 	for (u32 leaf = 0x40000000; leaf <= 0x40000100; leaf++)

@@ -23,6 +23,8 @@ static const struct {
 	{ 0x277, 0x277, P },
 	{ 0x2ff, 0x2ff, RW },
 	{ 0x6e0, 0x6e0, RW },
+	{ 0x4b564d00, 0x4b564d01, RW },
+	{ 0x4b564d03, 0x4b564d05, RW },
 	{ 0xc0000080, 0xc0000084, P },
 	{ 0xc0000100, 0xc0000103, P },
 };
@@ -100,8 +102,8 @@ static bool writable(u32 msr)
 /* Claim: in both architectural ranges and around them: what is not in the policy is #GP. */
 static void sweep(void **state)
 {
-	static const u32 from[] = { 0, 0xc0000000, 0x40000000, 0xbffffff0, 0xfffff000 };
-	static const u32 count[] = { 0x2100, 0x2100, 0x200, 0x10, 0x1000 };
+	static const u32 from[] = { 0, 0xc0000000, 0x40000000, 0x4b564c00, 0xbffffff0, 0xfffff000 };
+	static const u32 count[] = { 0x2100, 0x2100, 0x200, 0x300, 0x10, 0x1000 };
 	u64 value;
 
 	(void)state;

@@ -190,6 +190,7 @@ static inline void rig_start_mode(enum guest_mode mode)
 	rig_vm->msr_bitmap[MSR_BITMAP_PLAIN] = msr_bitmap[0];
 	rig_vm->msr_bitmap[MSR_BITMAP_X2APIC] = msr_bitmap[1];
 	rig_vm->tsc_base = rdtsc();
+	pv_vm_init(rig_vm);
 	rig_ram();
 	machine_init(rig_vm, 0);
 	rig_vcpu.vm = rig_vm;
