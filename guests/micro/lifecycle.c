@@ -127,9 +127,10 @@ static void check_msrs(void)
 static volatile u64 counter;
 static volatile u32 halted, woken;
 
-static void count_for_ever(void *arg)
+static void count_for_ever(void *interrupts)
 {
-	(void)arg;
+	if (interrupts)
+		irq_enable();
 	for (;;)
 		counter++;
 }
@@ -142,24 +143,33 @@ static void halt_for_ever(void *interrupts)
 	else
 		__asm__ volatile("cli; hlt" : : : "memory");
 	woken++;
+	irq_enable();
 	for (;;)
 		cpu_pause();
 }
 
+/* Does it go on? It may have to wait for a CPU; does it stand still? */
 static bool counts(void)
 {
 	u64 before = counter;
 
-	return WAIT(counter != before, 200000);
+	return WAIT(counter != before, 5 * SECOND);
+}
+
+static bool stands(void)
+{
+	u64 before = counter;
+
+	return !WAIT(counter != before, 100000);
 }
 
 /* INIT alone stops; nothing but a SIPI ends that. */
-static void check_running(void)
+static void check_running(bool interrupts)
 {
 	u32 starts = cpus[1].starts;
 
-	cpu_call(1, count_for_ever, NULL);
-	report(counts(), "%s: CPU 1 works", mode);
+	cpu_call(1, count_for_ever, interrupts ? &cpus[1] : NULL);
+	report(counts(), "%s: CPU 1 works, IF = %u", mode, interrupts);
 	cpu_sipi(1, OTHER_START_PAGE);
 	report(counts() && cpus[1].starts == starts, "%s: a SIPI to a CPU that runs is ignored",
 	       mode);
@@ -167,12 +177,12 @@ static void check_running(void)
 	report(counts(), "%s: INIT level de-assert does nothing", mode);
 	cpu_init(1);
 	WAIT(false, SETTLE);
-	report(!counts() && cpus[1].starts == starts, "%s: INIT stops it", mode);
+	report(stands() && cpus[1].starts == starts, "%s: INIT stops it", mode);
 	smp_clear();
 	send_ipi(ICR_ASSERT | VECTOR, cpus[1].apic_id);
 	cpu_init(1);
 	WAIT(false, SETTLE);
-	report(!counts() && cpus[1].starts == starts, "%s: another INIT, another IPI: it waits",
+	report(stands() && cpus[1].starts == starts, "%s: another INIT, another IPI: it waits",
 	       mode);
 	cpu_sipi(1, OTHER_START_PAGE);
 	report(cpu_wait_start(1, starts), "%s: a SIPI starts it at another page", mode);
@@ -207,11 +217,11 @@ static void check_broadcast(void)
 	unsigned int came = 0;
 
 	for (unsigned int i = 1; i < cpu_count; i++)
-		cpu_call(i, count_for_ever, NULL);
+		cpu_call(i, count_for_ever, &cpus[i]);
 	report(counts(), "%s: all CPUs work", mode);
 	send_ipi(ICR_INIT | ICR_ASSERT | ICR_OTHERS, 0);
 	WAIT(false, SETTLE);
-	report(!counts(), "%s: INIT to all others stops them all", mode);
+	report(stands(), "%s: INIT to all others stops them all", mode);
 	for (unsigned int i = 1; i < cpu_count; i++) {
 		cpus[i].fn = NULL;
 		starts[i] = cpus[i].starts;
@@ -254,7 +264,9 @@ static void check_all(const char *name)
 {
 	mode = name;
 	check_msrs();
-	check_running();
+	check_running(true);
+	if (!option("no-slices"))
+		check_running(false);
 	check_halted(true);
 	check_halted(false);
 	check_linux();

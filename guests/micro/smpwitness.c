@@ -15,6 +15,7 @@ static volatile u32 ready;
 
 static void meet(void)
 {
+	irq_enable();
 	__atomic_fetch_add(&ready, 1, __ATOMIC_SEQ_CST);
 	while (ready < cpu_count)
 		cpu_pause();
@@ -125,6 +126,7 @@ static void follow_code(void *arg)
 	unsigned int self = this_cpu()->index;
 
 	(void)arg;
+	irq_enable();
 	for (u32 n = 1; n <= CHANGES; n++) {
 		while (__atomic_load_n(&generation, __ATOMIC_ACQUIRE) < n)
 			cpu_pause();
@@ -235,6 +237,7 @@ static void exclude(void *arg)
 	unsigned int self = this_cpu()->index;
 
 	(void)arg;
+	irq_enable();
 	for (u32 n = 0; n < LOCKINGS; n++) {
 		flag[self] = 1;
 		turn = 1 - self;

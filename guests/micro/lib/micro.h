@@ -36,6 +36,7 @@ extern unsigned int passed, failed;
 /* Is @word on the command line? The value of "@key=value" there, or NULL (the rest of the line). */
 bool option(const char *word);
 const char *option_value(const char *key);
+u64 option_number(const char *key, u64 otherwise); /* decimal */
 
 /* --- what Multiboot gave --- */
 

@@ -92,6 +92,18 @@ const char *option_value(const char *key)
 	return s && *s == '=' ? s + 1 : NULL;
 }
 
+u64 option_number(const char *key, u64 otherwise)
+{
+	const char *s = option_value(key);
+	u64 n = 0;
+
+	if (!s)
+		return otherwise;
+	for (; *s >= '0' && *s <= '9'; s++)
+		n = n * 10 + (u64)(*s - '0');
+	return n;
+}
+
 void report_start(void);
 void report_start(void)
 {

@@ -61,14 +61,14 @@ void sleep(u64 us)
 	irq_end = end;
 }
 
-/* "after=N": start N seconds (one digit) after the others, so as to have the CPU for itself. */
+/* "after=N": start N seconds after the others, so as to have the CPU for itself. */
 static void wait_turn(void)
 {
-	const char *n = option_value("after");
+	u64 seconds = option_number("after", 0);
 
-	if (!n)
+	if (!seconds)
 		return;
-	for (char i = '0'; i < *n; i++)
+	for (u64 i = 0; i < seconds; i++)
 		sleep(1000000);
 	irq_clear();
 	lapic_write(0x320, 0x10000);

@@ -127,30 +127,30 @@ bool cpu_wait(unsigned int i)
 	return WAIT(!__atomic_load_n(&cpus[i].fn, __ATOMIC_ACQUIRE), 30 * SECOND);
 }
 
-bool cpu_run(unsigned int i, void (*fn)(void *arg), void *arg)
+/* Nothing that is claimed after that could hold. */
+static void wait_or_finish(unsigned int i)
 {
-	bool done;
-
-	cpu_call(i, fn, arg);
-	done = cpu_wait(i);
-	if (!done)
-		report(false, "CPU %u does not come back from what it was called for", i);
-	return done;
+	if (cpu_wait(i))
+		return;
+	report(false, "CPU %u does not come back from what it was called for", i);
+	finish(MIN(failed, 255u));
 }
 
-bool run_on_all(void (*fn)(void *arg), void *arg)
+void cpu_run(unsigned int i, void (*fn)(void *arg), void *arg)
 {
-	bool done = true;
+	cpu_call(i, fn, arg);
+	wait_or_finish(i);
+}
 
+void run_on_all(void (*fn)(void *arg), void *arg)
+{
 	for (unsigned int i = 1; i < cpu_count; i++)
 		cpu_call(i, fn, arg);
-	fn(arg);
 	irq_disable();
+	fn(arg);
+	irq_enable();
 	for (unsigned int i = 1; i < cpu_count; i++)
-		done &= cpu_wait(i);
-	if (!done)
-		report(false, "not all CPUs come back from what they were called for");
-	return done;
+		wait_or_finish(i);
 }
 
 static void do_nothing(void *arg)
@@ -226,6 +226,7 @@ bool smp_start(void)
 	smp_idt_pointer.base = (u64)(uintptr_t)idt;
 	trap_hook = on_irq;
 	apic_on();
+	irq_enable();
 	for (unsigned int i = 1; i < cpu_count; i++) {
 		bool came = cpu_start(i, START_PAGE);
 

@@ -1,6 +1,10 @@
 /*
  * Several CPUs: found in the MADT, started by INIT and SIPI, and given work. guest_main runs on the
- * first; the others wait in HLT, with interrupts on, for what cpu_call gives them.
+ * first, from smp_start on with interrupts on; the others wait in HLT for what cpu_call gives them.
+ *
+ * Whoever waits for another CPU turns interrupts on: where the VMM has neither a preemption timer
+ * nor an interrupt that comes through (Bochs, after an entry with IF = 0), it would wait for ever.
+ * What needs IF = 0 for long is left out with "no-slices" on the command line.
  */
 #ifndef SMP_H
 #define SMP_H
@@ -85,15 +89,15 @@ struct start_state {
 const struct start_state *start_state(u8 page);
 
 /*
- * CPU @i, which must be idle, executes @fn(@arg) with interrupts off. It may turn them on.
- * cpu_wait: until it has returned; false after some seconds. cpu_run: both, with a report of a failure.
+ * CPU @i, which must be idle, executes @fn(@arg), which begins with interrupts off.
+ * cpu_wait: until it has returned; false after some seconds. cpu_run: both; a CPU that does not return ends the guest.
  */
 void cpu_call(unsigned int i, void (*fn)(void *arg), void *arg);
 bool cpu_wait(unsigned int i);
-bool cpu_run(unsigned int i, void (*fn)(void *arg), void *arg);
+void cpu_run(unsigned int i, void (*fn)(void *arg), void *arg);
 
-/* All CPUs, this one too, execute @fn at once; true when all have returned. */
-bool run_on_all(void (*fn)(void *arg), void *arg);
+/* All CPUs, this one too, execute @fn at once; returns when all have. */
+void run_on_all(void (*fn)(void *arg), void *arg);
 
 /* All idle CPUs have taken all interrupts that were sent to them. */
 void smp_fence(void);

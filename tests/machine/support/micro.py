@@ -19,10 +19,11 @@ class Guest:
     image: str
     cmdline: str = ""
     more: str = ""
+    memory: str = "16M"
 
     def section(self) -> str:
         """Its part of lintel.conf."""
-        return f"[vm {self.vm}]\nmemory = 16M\nkernel = {self.image}.elf\ncmdline = {self.cmdline}\ndebug-exit = 0xf4\n{self.more}\n"
+        return f"[vm {self.vm}]\nmemory = {self.memory}\nkernel = {self.image}.elf\ncmdline = {self.cmdline}\ndebug-exit = 0xf4\n{self.more}\n"
 
 
 def lay_out(name: str, guests: list[Guest], lintel: str = "") -> Path:
