@@ -6,6 +6,7 @@
 #include "vmm/host.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
+#include "vmm/vm_memory.h"
 
 /* A VM that has lived for less than this has lived shortly; how often that counts at most. */
 #define SHORT_LIFE_SECONDS 10
@@ -13,25 +14,25 @@
 
 static atomic_bool quit;
 
-/* VMs start and end one at a time: memory, and the tables that are printed, are everybody's. */
-static struct spinlock life_lock;
+/* The tables that are printed when VMs end must not mix. */
+static struct spinlock report_lock;
 
-static void try_start(struct vm *vm)
+static void not_started(struct vm *vm)
 {
-	int err;
-
-	spin_lock(&life_lock);
-	err = vm_start(vm);
-	spin_unlock(&life_lock);
-	if (!err) {
-		console_vm_started(vm->id, vm->config->name);
-		vm_run(vm);
-		return;
-	}
 	pr_err("vm %s: not started\n", vm->config->name);
 	if (vm->starts)
 		console_vm_stopped(vm->id);
 	vm->state = VM_OFF;
+}
+
+static void try_start(struct vm *vm)
+{
+	if (vm_start(vm)) {
+		not_started(vm);
+		return;
+	}
+	console_vm_started(vm->id, vm->config->name);
+	vm_run(vm);
 }
 
 /*
@@ -51,22 +52,17 @@ static unsigned int restart_delay(struct vm *vm)
 	return vm->end == VM_END_CRASH ? 1u << before : (1u << before) >> 1;
 }
 
-static bool try_finish(struct vm *vm)
-{
-	bool done;
-
-	spin_lock(&life_lock);
-	done = vm_finish(vm);
-	spin_unlock(&life_lock);
-	return done;
-}
-
 static void reap(struct vm *vm, u64 now)
 {
 	unsigned int delay;
 
-	if (!try_finish(vm))
+	if (!vm_has_left_cpus(vm))
 		return; /* the CPU that lets go of its last vCPU kicks this one */
+	vm_drain_console(vm);
+	spin_lock(&report_lock);
+	vm_report(vm);
+	spin_unlock(&report_lock);
+	vm_finish(vm);
 	delay = restart_delay(vm);
 	if (atomic_load(&quit) || !vm_wants_restart(vm)) {
 		vm->state = VM_OFF;
@@ -133,7 +129,10 @@ void life_begin(void)
 		struct vm *vm = &vmm.vm[i];
 
 		vm->cpu = cpu_by_id(i % vmm.host_cpus);
-		vm->state = VM_STARTING;
+		if (vm->config->bad || vm_memory_alloc(vm))
+			not_started(vm);
+		else
+			vm->state = VM_STARTING;
 	}
 }
 

@@ -1,5 +1,6 @@
 #include "lib/errno.h"
 #include "lib/printk.h"
+#include "lib/spinlock.h"
 #include "lib/string.h"
 #include "vmm/mem.h"
 
@@ -21,6 +22,7 @@ struct block {
 /* Sorted, disjoint; neighbours that touch have different owners. Gaps are MEM_OWNER_NONE. */
 static struct block blocks[MAX_BLOCKS];
 static unsigned int nr_blocks;
+static struct spinlock lock; /* of both. Nothing is cleared under it: that takes long */
 
 static const u32 owner_of_kind[] = {
 	[MEM_FREE] = MEM_OWNER_FREE,   [MEM_IMAGE] = MEM_OWNER_IMAGE,
@@ -171,21 +173,29 @@ static unsigned int choose(u64 size, u64 align)
 	return best;
 }
 
+static hpa_t take(u64 size, u64 align, u32 owner)
+{
+	unsigned int i = choose(size, align);
+	hpa_t base;
+
+	if (i == nr_blocks || nr_blocks + 2 + SPARE_BLOCKS > MAX_BLOCKS)
+		return 0;
+	base = place(&blocks[i], size, align);
+	carve(i, base, base + size, owner);
+	return base;
+}
+
 hpa_t mem_alloc(u64 size, u64 align, u32 owner)
 {
-	unsigned int i;
 	hpa_t base;
 
 	align = MAX(align, (u64)PAGE_SIZE);
 	if (!size || size > ~0ULL - PAGE_SIZE || (align & (align - 1)))
 		return 0;
 	size = ALIGN_UP(size, (u64)PAGE_SIZE);
-
-	i = choose(size, align);
-	if (i == nr_blocks || nr_blocks + 2 + SPARE_BLOCKS > MAX_BLOCKS)
-		return 0;
-	base = place(&blocks[i], size, align);
-	carve(i, base, base + size, owner);
+	spin_lock(&lock);
+	base = take(size, align, owner);
+	spin_unlock(&lock);
 	return base;
 }
 
@@ -198,11 +208,8 @@ hpa_t mem_alloc_page(u32 owner)
 	return page;
 }
 
-int mem_reserve(hpa_t base, u64 size, u32 owner)
+static int reserve(hpa_t start, hpa_t end, u32 owner)
 {
-	hpa_t start = ALIGN_DOWN(base, (u64)PAGE_SIZE);
-	hpa_t end = ALIGN_UP(base + size, (u64)PAGE_SIZE);
-
 	for (unsigned int i = 0; i < nr_blocks; i++) {
 		hpa_t from = MAX(start, blocks[i].base), to = MIN(end, blocks[i].end);
 
@@ -216,11 +223,37 @@ int mem_reserve(hpa_t base, u64 size, u32 owner)
 	return 0;
 }
 
-/* [base, end) lies in block @i. What is free has been scrubbed since a VM or the VMM had it. */
-static void give_back(unsigned int i, hpa_t base, hpa_t end)
+int mem_reserve(hpa_t base, u64 size, u32 owner)
+{
+	int err;
+
+	spin_lock(&lock);
+	err = reserve(ALIGN_DOWN(base, (u64)PAGE_SIZE), ALIGN_UP(base + size, (u64)PAGE_SIZE),
+		      owner);
+	spin_unlock(&lock);
+	return err;
+}
+
+/*
+ * What is free has been scrubbed since a VM or the VMM had it. Meanwhile the range is still its
+ * owner's, who gives it back and takes no more.
+ */
+static void give_back(hpa_t base, hpa_t end)
 {
 	memset((void *)base, 0, end - base);
-	carve(i, base, end, MEM_OWNER_FREE);
+	spin_lock(&lock);
+	carve(find(base), base, end, MEM_OWNER_FREE);
+	spin_unlock(&lock);
+}
+
+static bool table_is_full(void)
+{
+	bool full;
+
+	spin_lock(&lock);
+	full = nr_blocks + 2 > MAX_BLOCKS;
+	spin_unlock(&lock);
+	return full;
 }
 
 void mem_free(hpa_t base, u64 size, u32 owner)
@@ -230,27 +263,35 @@ void mem_free(hpa_t base, u64 size, u32 owner)
 	    !mem_owned(base, size, owner))
 		panic("mem: freeing 0x%llx, 0x%llx bytes, which owner %u does not own",
 		      (unsigned long long)base, (unsigned long long)size, owner);
-	if (nr_blocks + 2 > MAX_BLOCKS) {
+	if (table_is_full()) {
 		pr_warn("memory map: full; 0x%llx bytes stay allocated\n",
 			(unsigned long long)size);
 		return;
 	}
-	give_back(find(base), base, base + size);
+	give_back(base, base + size);
 }
 
+/* A block of @owner's, or an empty one. */
+static struct block any_of(u32 owner)
+{
+	struct block found = { 0 };
+
+	spin_lock(&lock);
+	for (unsigned int i = 0; i < nr_blocks && !found.end; i++) {
+		if (blocks[i].owner == owner)
+			found = blocks[i];
+	}
+	spin_unlock(&lock);
+	return found;
+}
+
+/* A whole block needs no new entry in the table. */
 void mem_free_owner(u32 owner)
 {
-	unsigned int i = 0;
-
 	if (owner == MEM_OWNER_FREE)
 		return;
-	/* A whole block needs no new entry. It may merge downwards: look at the same place again. */
-	while (i < nr_blocks) {
-		if (blocks[i].owner == owner)
-			give_back(i, blocks[i].base, blocks[i].end);
-		else
-			i++;
-	}
+	for (struct block b = any_of(owner); b.end; b = any_of(owner))
+		give_back(b.base, b.end);
 }
 
 hpa_t mem_low_pages(unsigned int pages)
@@ -268,26 +309,38 @@ hpa_t mem_low_pages(unsigned int pages)
 
 u32 mem_owner(hpa_t addr)
 {
-	unsigned int i = find(addr);
+	u32 owner;
+	unsigned int i;
 
-	return i < nr_blocks ? blocks[i].owner : MEM_OWNER_NONE;
+	spin_lock(&lock);
+	i = find(addr);
+	owner = i < nr_blocks ? blocks[i].owner : MEM_OWNER_NONE;
+	spin_unlock(&lock);
+	return owner;
 }
 
 bool mem_owned(hpa_t base, u64 size, u32 owner)
 {
-	unsigned int i = find(base);
+	unsigned int i;
+	bool owned;
 
+	spin_lock(&lock);
+	i = find(base);
 	/* Like neighbours are merged: what has one owner lies in one block. */
-	return i < nr_blocks && size && blocks[i].owner == owner && size <= blocks[i].end - base;
+	owned = i < nr_blocks && size && blocks[i].owner == owner && size <= blocks[i].end - base;
+	spin_unlock(&lock);
+	return owned;
 }
 
 u64 mem_owner_bytes(u32 owner)
 {
 	u64 sum = 0;
 
+	spin_lock(&lock);
 	for (unsigned int i = 0; i < nr_blocks; i++)
 		if (blocks[i].owner == owner)
 			sum += blocks[i].end - blocks[i].base;
+	spin_unlock(&lock);
 	return sum;
 }
 
@@ -301,6 +354,7 @@ u64 mem_largest_free(u64 align)
 	u64 largest = 0;
 
 	align = MAX(align, (u64)PAGE_SIZE);
+	spin_lock(&lock);
 	for (unsigned int i = 0; i < nr_blocks; i++) {
 		hpa_t base = ALIGN_UP(blocks[i].base, align);
 
@@ -308,5 +362,6 @@ u64 mem_largest_free(u64 align)
 		    base < blocks[i].end)
 			largest = MAX(largest, blocks[i].end - base);
 	}
+	spin_unlock(&lock);
 	return largest;
 }

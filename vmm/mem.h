@@ -2,7 +2,7 @@
  * Physical memory: who owns which bytes. One sorted table of ranges, made from the boot map;
  * everything that is allocated belongs to an owner and can be taken back from it as a whole.
  *
- * Not reentrant: called at start-up and when a VM is made or ended, by one CPU at a time.
+ * May be called on any CPU, but for mem_init; one owner's memory is given back by one CPU at a time.
  */
 #ifndef VMM_MEM_H
 #define VMM_MEM_H

@@ -184,13 +184,12 @@ static int build(struct vm *vm)
 
 int vm_start(struct vm *vm)
 {
-	int err = vm->config->bad ? -EINVAL : 0; /* said when the file was read */
+	int err;
 
 	vm->tsc_base = rdtsc();
 	pv_vm_init(vm);
 	vm->vcpus = 0;
-	if (!err)
-		err = build(vm);
+	err = build(vm);
 	if (err) {
 		vcpu_unload();
 		unschedule_vcpus(vm);
@@ -243,8 +242,8 @@ void vm_stop(struct vm *vm, enum vm_end end, const char *fmt, ...)
 	kick_all(vm);
 }
 
-/* What the guest has sent and the line has not taken yet; a second is enough for a line that lives. */
-static void drain_console(struct vm *vm)
+/* A second is enough for a line that lives. */
+void vm_drain_console(struct vm *vm)
 {
 	u64 end = rdtsc() + vmm.tsc_hz;
 
@@ -254,7 +253,7 @@ static void drain_console(struct vm *vm)
 	}
 }
 
-static bool has_left_cpus(const struct vm *vm)
+bool vm_has_left_cpus(const struct vm *vm)
 {
 	for (unsigned int i = 0; i < vm->vcpus; i++) {
 		if (atomic_load(&vm->vcpu[i]->on) ||
@@ -264,17 +263,17 @@ static bool has_left_cpus(const struct vm *vm)
 	return true;
 }
 
-bool vm_finish(struct vm *vm)
+void vm_report(struct vm *vm)
 {
-	if (!has_left_cpus(vm))
-		return false;
-	drain_console(vm);
 	pr_info("vm %s: stopped: %s\n", vm->config->name, vm->reason);
 	dump_exits(vm);
 	dump_devices(vm);
+}
+
+void vm_finish(struct vm *vm)
+{
 	unschedule_vcpus(vm);
 	vm_memory_free(vm);
-	return true;
 }
 
 bool vm_wants_restart(const struct vm *vm)

@@ -125,8 +125,17 @@ void vm_run(struct vm *vm);
  */
 void vm_stop(struct vm *vm, enum vm_end end, const char *fmt, ...) __format(3, 4);
 
-/* Print how the VM ended and its exits, and take its memory back, scrubbed. False while a CPU still has a vCPU of it. */
-bool vm_finish(struct vm *vm) __must_check;
+/* Has no CPU a vCPU of it any more? Once it has stopped, that stays so. */
+bool vm_has_left_cpus(const struct vm *vm);
+
+/* Wait until the line has taken what the guest sent, or is found dead. Its vCPUs have left their CPUs. */
+void vm_drain_console(struct vm *vm);
+
+/* Print how it ended, and its exits. */
+void vm_report(struct vm *vm);
+
+/* Take its memory back, scrubbed. No CPU has a vCPU of it. */
+void vm_finish(struct vm *vm);
 
 /* Should it be started again? (reset, or the restart policy) */
 bool vm_wants_restart(const struct vm *vm);

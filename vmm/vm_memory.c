@@ -49,7 +49,7 @@ static int map_piece(struct vm *vm, gpa_t gpa, hpa_t hpa, u64 size)
  * RAM for [gpa, gpa + size), in as few pieces as there is memory for, aligned so that the EPT can
  * use large leaves.
  */
-static int add_ram(struct vm *vm, gpa_t gpa, u64 size)
+static int alloc_ram(struct vm *vm, gpa_t gpa, u64 size)
 {
 	while (size) {
 		u64 piece = MIN(size, ALIGN_DOWN(mem_largest_free(LARGE_PAGE), LARGE_PAGE));
@@ -60,16 +60,46 @@ static int add_ram(struct vm *vm, gpa_t gpa, u64 size)
 
 		if (!hpa)
 			return -ENOMEM;
-		memset((void *)(uintptr_t)hpa, 0, piece);
 		err = guest_mem_add(&vm->mem, gpa, piece, (u8 *)(uintptr_t)hpa);
-		if (!err)
-			err = map_piece(vm, gpa, hpa, piece);
 		if (err)
 			return err;
 		gpa += piece;
 		size -= piece;
 	}
 	return 0;
+}
+
+static void print_no_memory(const struct vm_config *c, const char *why)
+{
+	pr_err("lintel.conf:%u: memory = %lluM: %s (%llu MiB free, %llu MiB in one piece): give vm "
+	       "%s less\n",
+	       c->memory_line ? c->memory_line : c->line, (unsigned long long)(c->memory >> 20),
+	       why, (unsigned long long)(mem_free_bytes() >> 20),
+	       (unsigned long long)(mem_largest_free(LARGE_PAGE) >> 20), c->name);
+}
+
+int vm_memory_alloc(struct vm *vm)
+{
+	const struct vm_config *c = vm->config;
+	u64 low = MIN(c->memory, MACHINE_HOLE_START);
+	int err;
+
+	if (c->memory > mem_free_bytes()) {
+		pr_err("lintel.conf:%u: memory = %lluM: the machine has %llu MiB free: give vm %s "
+		       "less\n",
+		       c->memory_line ? c->memory_line : c->line,
+		       (unsigned long long)(c->memory >> 20),
+		       (unsigned long long)(mem_free_bytes() >> 20), c->name);
+		return -ENOMEM;
+	}
+	err = alloc_ram(vm, 0, low);
+	if (!err && c->memory > low)
+		err = alloc_ram(vm, MACHINE_HOLE_END, c->memory - low);
+	if (err) {
+		print_no_memory(c, "no such memory in large enough pieces");
+		vm_memory_free(vm);
+	}
+	return err;
 }
 
 static struct ept_features ept_choice(void)
@@ -83,34 +113,21 @@ static struct ept_features ept_choice(void)
 
 int vm_memory_init(struct vm *vm)
 {
-	const struct vm_config *c = vm->config;
 	struct ept_features features = ept_choice();
-	u64 low = MIN(c->memory, MACHINE_HOLE_START);
-	int err;
+	int err = vm->mem.slots ? 0 : vm_memory_alloc(vm);
 
-	vm->ept_pages = (struct ept_pages){ vm, ept_page_alloc, ept_page_free, ept_page_access };
-	vm->mem = (struct guest_mem){ 0 };
-	if (c->memory > mem_free_bytes()) {
-		pr_err("lintel.conf:%u: memory = %lluM: the machine has %llu MiB free: give vm %s "
-		       "less\n",
-		       c->memory_line ? c->memory_line : c->line,
-		       (unsigned long long)(c->memory >> 20),
-		       (unsigned long long)(mem_free_bytes() >> 20), c->name);
-		return -ENOMEM;
-	}
-	err = ept_init(&vm->ept, &features, &vm->ept_pages);
-	if (!err)
-		err = add_ram(vm, 0, low);
-	if (!err && c->memory > low)
-		err = add_ram(vm, MACHINE_HOLE_END, c->memory - low);
 	if (err)
-		pr_err("lintel.conf:%u: memory = %lluM: no such memory in large enough pieces "
-		       "(%llu MiB free, "
-		       "%llu MiB in one piece): give vm %s less\n",
-		       c->memory_line ? c->memory_line : c->line,
-		       (unsigned long long)(c->memory >> 20),
-		       (unsigned long long)(mem_free_bytes() >> 20),
-		       (unsigned long long)(mem_largest_free(LARGE_PAGE) >> 20), c->name);
+		return err;
+	vm->ept_pages = (struct ept_pages){ vm, ept_page_alloc, ept_page_free, ept_page_access };
+	err = ept_init(&vm->ept, &features, &vm->ept_pages);
+	for (unsigned int i = 0; i < vm->mem.slots && !err; i++) {
+		const struct guest_mem_slot *s = &vm->mem.slot[i];
+
+		memset(s->host, 0, s->size);
+		err = map_piece(vm, s->gpa, (hpa_t)(uintptr_t)s->host, s->size);
+	}
+	if (err)
+		print_no_memory(vm->config, "no memory for its page tables");
 	vm->eptp = ept_eptp(&vm->ept);
 	return err;
 }
