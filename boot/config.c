@@ -101,6 +101,7 @@ static void vm_defaults(struct vm_config *vm, const char *name, unsigned int lin
 	str_copy(vm->cmdline, "console=ttyS0,115200", sizeof(vm->cmdline));
 	vm->line = line;
 	vm->cpus = 1;
+	vm->weight = CONFIG_WEIGHT_DEFAULT;
 	vm->memory = MIB(256);
 	vm->restart = RESTART_NEVER;
 	vm->console = VM_CONSOLE_UART;
@@ -299,20 +300,52 @@ static void parse_lines(struct parser *p, const char *text, size_t size)
 	}
 }
 
+/* Is there a CPU of its own for each vCPU, and no other VM's? */
+static void check_pin(struct config *cfg, struct vm_config *vm)
+{
+	char text[CPU_LIST_TEXT_MAX];
+
+	cpu_list_text(&vm->pin, text, sizeof(text));
+	if (vm->pin.count && vm->pin.count != vm->cpus)
+		config_vm_error(cfg, vm, vm->pin_line,
+				"pin = %s: %u for %u vCPU%s: expected a CPU for each", text,
+				vm->pin.count, vm->cpus, vm->cpus > 1 ? "s" : "");
+	for (const struct vm_config *other = cfg->vm; other < vm; other++) {
+		for (unsigned int i = 0; i < vm->pin.count; i++) {
+			if (!cpu_list_has(&other->pin, vm->pin.cpu[i]))
+				continue;
+			config_vm_error(cfg, vm, vm->pin_line,
+					"pin = %s: CPU %u is %s's already, by line %u: expected "
+					"another one",
+					text, vm->pin.cpu[i], other->name, other->pin_line);
+			return;
+		}
+	}
+}
+
+/* What no line shows alone. */
+static void check_vm(struct config *cfg, struct vm_config *vm)
+{
+	if (!vm->kernel_line)
+		config_vm_error(cfg, vm, vm->line,
+				"[vm %s]: it has no kernel: expected kernel = FILE", vm->name);
+	if (vm->bad)
+		return; /* what follows from another mistake is none of its own */
+	if (vm->cap > 100 * vm->cpus)
+		config_vm_error(cfg, vm, vm->cap_line,
+				"cap = %u: more than %u vCPU%s can use: expected at most %u",
+				vm->cap, vm->cpus, vm->cpus > 1 ? "s" : "", 100 * vm->cpus);
+	check_pin(cfg, vm);
+}
+
 static void check_vms(struct config *cfg)
 {
 	if (!cfg->vms && !cfg->errors) {
 		cfg->errors++;
 		pr_err(CONFIG_FILE ": there is no VM: expected a section [vm NAME]\n");
 	}
-	for (unsigned int i = 0; i < cfg->vms; i++) {
-		struct vm_config *vm = &cfg->vm[i];
-
-		if (!vm->kernel_line)
-			config_vm_error(cfg, vm, vm->line,
-					"[vm %s]: it has no kernel: expected kernel = FILE",
-					vm->name);
-	}
+	for (unsigned int i = 0; i < cfg->vms; i++)
+		check_vm(cfg, &cfg->vm[i]);
 }
 
 static bool starts_with(const char *text, size_t size, const char *prefix)

@@ -62,6 +62,25 @@ static bool parse_cpus(struct config_value *v)
 	return parse_number(v, 1, CONFIG_MAX_CPUS, "bad number: expected 1 to 16");
 }
 
+static bool parse_weight(struct config_value *v)
+{
+	_Static_assert(CONFIG_WEIGHT_MAX == 10000, "the text below names it");
+	return parse_number(v, 1, CONFIG_WEIGHT_MAX, "bad number: expected 1 to 10000");
+}
+
+static bool parse_cap(struct config_value *v)
+{
+	return parse_number(v, 0, CONFIG_MAX_CPUS * 100,
+			    "bad number: expected percent of one CPU, 0 to 1600");
+}
+
+static bool parse_pin(struct config_value *v)
+{
+	const char *reason = cpu_list_parse(v->field, v->text);
+
+	return reason ? refuse(v, "%s", reason) : true;
+}
+
 static bool parse_port(struct config_value *v)
 {
 	return parse_number(v, 1, 0xffff, "bad port: expected a number from 0x1 to 0xffff");
@@ -235,6 +254,9 @@ static const struct config_key lintel_keys[] = {
 
 static const struct config_key vm_keys[] = {
 	{ "cpus", parse_cpus, VM(cpus), LINE(cpus_line) },
+	{ "pin", parse_pin, VM(pin), LINE(pin_line) },
+	{ "weight", parse_weight, VM(weight) },
+	{ "cap", parse_cap, VM(cap), LINE(cap_line) },
 	{ "memory", parse_memory, VM(memory), LINE(memory_line) },
 	{ "kernel", parse_path, VM(kernel), LINE(kernel_line) },
 	{ "initrd", parse_path, VM(initrd), LINE(initrd_line) },
@@ -243,10 +265,8 @@ static const struct config_key vm_keys[] = {
 	{ "hide", parse_hide, VM(hide) },
 	{ "debug-exit", parse_port, VM(debug_exit) },
 	{ "console", parse_word, VM(console), .words = vm_console_words },
-	{ .name = "pin" },
 	{ .name = "disk" },
 	{ .name = "net" },
-	{ .name = "weight" },
 };
 
 _Static_assert(ARRAY_SIZE(lintel_keys) <= CONFIG_MAX_KEYS, "config.c counts keys in an array");

@@ -4,6 +4,7 @@
 #include "vmm/ap.h"
 #include "vmm/console.h"
 #include "vmm/host.h"
+#include "vmm/placement.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
 #include "vmm/vm_memory.h"
@@ -125,11 +126,14 @@ bool life_is_over(void)
 
 void life_begin(void)
 {
+	struct placement placement[VM_MAX];
+
+	placement_plan(vmm.vm[0].config, vmm.vms, vmm.host_cpus, placement);
 	for (unsigned int i = 0; i < vmm.vms; i++) {
 		struct vm *vm = &vmm.vm[i];
 
-		vm->cpu = cpu_by_id(i % vmm.host_cpus);
-		if (vm->config->bad || vm_memory_alloc(vm))
+		vm->cpu = cpu_by_id(placement[i].home);
+		if (!placement[i].possible || vm_memory_alloc(vm))
 			not_started(vm);
 		else
 			vm->state = VM_STARTING;

@@ -9,6 +9,7 @@
 #include "vmm/guest_image.h"
 #include "vmm/host.h"
 #include "vmm/msr.h"
+#include "vmm/placement.h"
 #include "vmm/vacpi.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm_memory.h"
@@ -103,10 +104,10 @@ static void unschedule_vcpus(struct vm *vm)
 /* Hand the vCPUs to the scheduler, which leaves them alone until they are woken. */
 static int schedule_vcpus(struct vm *vm)
 {
-	vm->sched = (struct sched_group){ .weight = SCHED_WEIGHT_DEFAULT };
+	vm->sched = placement_group(vm->config);
 	for (vm->scheduled = 0; vm->scheduled < vm->vcpus; vm->scheduled++) {
 		int err = sched_add(&vmm.sched, &vm->vcpu[vm->scheduled]->sched, &vm->sched,
-				    SCHED_NOBODY);
+				    placement_pin(vm->config, vm->scheduled));
 
 		if (err)
 			return err;

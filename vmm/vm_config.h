@@ -5,13 +5,17 @@
 #ifndef VMM_VM_CONFIG_H
 #define VMM_VM_CONFIG_H
 
+#include "lib/cpu_list.h"
 #include "lib/types.h"
 
-#define CONFIG_MAX_VMS  16
-#define CONFIG_NAME_LEN 32
-#define CONFIG_PATH_LEN 128
-#define CONFIG_CMD_LEN  2048 /* Linux/x86 takes 2047 bytes and a NUL */
-#define CONFIG_MAX_CPUS 16
+#define CONFIG_MAX_VMS        16
+#define CONFIG_NAME_LEN       32
+#define CONFIG_PATH_LEN       128
+#define CONFIG_CMD_LEN        2048 /* Linux/x86 takes 2047 bytes and a NUL */
+#define CONFIG_MAX_CPUS       16
+
+#define CONFIG_WEIGHT_DEFAULT 100
+#define CONFIG_WEIGHT_MAX     10000
 
 enum config_console { CONSOLE_AUTO, CONSOLE_COM1, CONSOLE_COM2, CONSOLE_FRAMEBUFFER };
 enum config_idle { IDLE_POWEROFF, IDLE_REBOOT, IDLE_STAY };
@@ -48,7 +52,10 @@ struct vm_config {
 	char name[CONFIG_NAME_LEN];
 	unsigned int line; /* of its section in lintel.conf, for messages */
 	unsigned int cpus;
-	u64 memory; /* bytes, a multiple of 2 MiB */
+	struct cpu_list pin; /* of each vCPU its own physical CPU; empty: they share the pool */
+	u32 weight;          /* among the VMs that share the pool */
+	u32 cap;             /* percent of one CPU that it may use at most; 0: no limit */
+	u64 memory;          /* bytes, a multiple of 2 MiB */
 	char kernel[CONFIG_PATH_LEN];
 	char initrd[CONFIG_PATH_LEN];
 	char cmdline[CONFIG_CMD_LEN];
@@ -58,6 +65,7 @@ struct vm_config {
 	u16 debug_exit; /* port, 0 = none */
 	bool bad;       /* something in its section was wrong: not to be started */
 	unsigned int memory_line, cpus_line, kernel_line, initrd_line; /* 0 = not given */
+	unsigned int pin_line, cap_line;
 	struct boot_file kernel_file;
 	struct boot_file initrd_file;
 };

@@ -36,6 +36,11 @@ static void check_vm(const struct vm_config *vm)
 	require(vm->cpus >= 1 && vm->cpus <= CONFIG_MAX_CPUS);
 	require(vm->memory >= MIB(16) && IS_ALIGNED(vm->memory, MIB(2)));
 	require(vm->restart <= RESTART_ALWAYS);
+	require(vm->weight >= 1 && vm->weight <= CONFIG_WEIGHT_MAX);
+	require(vm->cap <= 100 * vm->cpus);
+	require(!vm->pin.count || vm->pin.count == vm->cpus);
+	for (unsigned int i = 0; i < vm->pin.count; i++)
+		require(vm->pin.cpu[i] < CPU_LIST_CPUS);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -72,6 +72,9 @@ static void test_everything(void **state)
 			       "restart = on-crash\n"
 			       "hide = x2apic,pv\n"
 			       "debug-exit = 0xF4\n"
+			       "pin = 3, 1\n"
+			       "weight = 250\n"
+			       "cap = 150\n"
 			       "console = virtio\n"),
 			 0);
 	assert_string_equal(capture_text(), "");
@@ -96,6 +99,13 @@ static void test_everything(void **state)
 	assert_int_equal(vm->restart, RESTART_ON_CRASH);
 	assert_int_equal(vm->hide, 12);
 	assert_int_equal(vm->debug_exit, 0xf4);
+	assert_int_equal(vm->pin.count, 2);
+	assert_int_equal(vm->pin.cpu[0], 3);
+	assert_int_equal(vm->pin.cpu[1], 1);
+	assert_int_equal(vm->pin_line, 19);
+	assert_int_equal(vm->weight, 250);
+	assert_int_equal(vm->cap, 150);
+	assert_int_equal(vm->cap_line, 21);
 	assert_int_equal(vm->console, VM_CONSOLE_VIRTIO);
 	assert_false(vm->bad);
 }
@@ -123,6 +133,9 @@ static void test_defaults(void **state)
 	assert_int_equal(vm->initrd_line, 0);
 	assert_int_equal(vm->restart, RESTART_NEVER);
 	assert_int_equal(vm->debug_exit, 0);
+	assert_int_equal(vm->pin.count, 0);
+	assert_int_equal(vm->weight, 100);
+	assert_int_equal(vm->cap, 0);
 	assert_null(vm->kernel_file.data);
 	assert_false(vm->bad);
 }
@@ -171,10 +184,24 @@ static const struct one_error vm_errors[] = {
 	  "3: initrd = caf\xc3\xa9: bad file name: expected ASCII characters" },
 	{ "initrd =", "3: initrd: the value is empty" },
 	{ "memory = # 12M", "3: memory: the value is empty" },
-	{ "pin = 1-2", "3: pin: not supported by this version" },
+	{ "pin = 2 3", "3: pin = 2 3: bad list: expected CPUs from 0 to 63, as in 1-2 or 1,3" },
+	{ "pin = 64", "3: pin = 64: bad list: expected CPUs from 0 to 63, as in 1-2 or 1,3" },
+	{ "pin = 2-1", "3: pin = 2-1: a range that goes down: expected FIRST-LAST" },
+	{ "pin = 1,1", "3: pin = 1,1: a CPU is named twice: expected one for each vCPU" },
+	{ "pin = 1-17", "3: pin = 1-17: too many CPUs: expected at most 16" },
+	{ "pin = 1,2", "3: pin = 1-2: 2 for 1 vCPU: expected a CPU for each" },
+	{ "pin = 2\ncpus = 3", "3: pin = 2: 1 for 3 vCPUs: expected a CPU for each" },
+	{ "pin = 1-2\ncpus = 0", "4: cpus = 0: bad number: expected 1 to 16" },
 	{ "disk = ram:64M", "3: disk: not supported by this version" },
 	{ "net = lan0", "3: net: not supported by this version" },
-	{ "weight = 100", "3: weight: not supported by this version" },
+	{ "weight = 0", "3: weight = 0: bad number: expected 1 to 10000" },
+	{ "weight = 10001", "3: weight = 10001: bad number: expected 1 to 10000" },
+	{ "weight = -1", "3: weight = -1: bad number: expected 1 to 10000" },
+	{ "weight = 50%", "3: weight = 50%: bad number: expected 1 to 10000" },
+	{ "cap = 1601", "3: cap = 1601: bad number: expected percent of one CPU, 0 to 1600" },
+	{ "cap = 50%", "3: cap = 50%: bad number: expected percent of one CPU, 0 to 1600" },
+	{ "cap = 101", "3: cap = 101: more than 1 vCPU can use: expected at most 100" },
+	{ "cap = 201\ncpus = 2", "3: cap = 201: more than 2 vCPUs can use: expected at most 200" },
 	{ "memroy = 12M", "3: memroy: unknown key: did you mean memory?" },
 	{ "cpu = 2", "3: cpu: unknown key: did you mean cpus?" },
 	{ "debugexit = 2", "3: debugexit: unknown key: did you mean debug-exit?" },
@@ -297,6 +324,34 @@ static void test_section_errors(void **state)
 	}
 }
 
+/* Two VMs may not have the same CPU: the second one is refused, whichever of its CPUs it is. */
+static void test_pinned_twice(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("[vm a]\nkernel = k\ncpus = 2\npin = 1-2\n"
+			       "[vm b]\nkernel = k\ncpus = 3\npin = 4,3,2\n"
+			       "[vm c]\nkernel = k\npin = 5\n"),
+			 1);
+	assert_one_error("8: pin = 4,3,2: CPU 2 is a's already, by line 4: expected another one");
+	assert_false(cfg.vm[0].bad);
+	assert_true(cfg.vm[1].bad);
+	assert_false(cfg.vm[2].bad);
+}
+
+/* As much as there may be of each. */
+static void test_largest(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("[vm a]\nkernel = k\ncpus = 16\npin = 48-63\nweight = 10000\n"
+			       "cap = 1600\n"),
+			 0);
+	assert_int_equal(cfg.vm[0].pin.cpu[15], 63);
+	assert_int_equal(cfg.vm[0].weight, 10000);
+	assert_int_equal(cfg.vm[0].cap, 1600);
+	assert_int_equal(parse("[vm a]\nkernel = k\nweight = 1\ncap = 0\n"), 0);
+	assert_int_equal(cfg.vm[0].weight, 1);
+}
+
 /* Bytes that editors of other systems leave: BOM, CRLF, no last newline; and NUL, UTF-16. */
 static void test_encodings(void **state)
 {
@@ -407,6 +462,7 @@ int main(void)
 		cmocka_unit_test(test_vm_errors),      cmocka_unit_test(test_lintel_errors),
 		cmocka_unit_test(test_section_errors), cmocka_unit_test(test_encodings),
 		cmocka_unit_test(test_lengths),        cmocka_unit_test(test_too_many_vms),
+		cmocka_unit_test(test_pinned_twice),   cmocka_unit_test(test_largest),
 		cmocka_unit_test(test_flood),          cmocka_unit_test(test_later_error),
 	};
 
