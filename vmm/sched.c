@@ -261,10 +261,10 @@ static int cpu_to_interrupt(struct sched *s, const struct sched_entity *e, u64 c
 	return found != SCHED_NOBODY ? found : without_ticks;
 }
 
-/* The CPU that should look for the sake of @e, which waits. */
-static int cpu_for(struct sched *s, const struct sched_entity *e)
+/* The one of @cpus that should look for the sake of @e, which waits. */
+static int cpu_of(struct sched *s, const struct sched_entity *e, u64 cpus)
 {
-	u64 cpus = allowed_cpus(s, e), idle = cpus & s->idle;
+	u64 idle = cpus & s->idle;
 	int cpu;
 
 	if (idle & BIT(e->cpu))
@@ -273,6 +273,11 @@ static int cpu_for(struct sched *s, const struct sched_entity *e)
 		return name_cpu(s, (unsigned int)__builtin_ctzll(idle));
 	cpu = cpu_to_interrupt(s, e, cpus);
 	return cpu == SCHED_NOBODY ? cpu : name_cpu(s, (unsigned int)cpu);
+}
+
+static int cpu_for(struct sched *s, const struct sched_entity *e)
+{
+	return cpu_of(s, e, allowed_cpus(s, e));
 }
 
 /* An idle CPU that could take one that waits. */
@@ -484,8 +489,9 @@ int sched_release(struct sched *s, struct sched_entity *e, u64 now)
 	e->anchored = false;
 	if (c->last == e)
 		c->last = NULL;
+	/* Not the CPU that it leaves, if that has just preferred another one. */
 	if (e->state == SCHED_RUNNABLE)
-		cpu = cpu_for(s, e);
+		cpu = cpu_of(s, e, allowed_cpus(s, e) & ~(c->running ? BIT(e->cpu) : 0));
 	spin_unlock(&s->lock);
 	return cpu;
 }

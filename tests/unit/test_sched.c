@@ -497,6 +497,24 @@ static void yields(void **state)
 	assert_false(sched_yield_cpu(&s, 1)); /* runs nobody */
 }
 
+/* Claim: one that has let others go first is far behind, but not let back in by its own release. */
+static void yields_to_one_ahead(void **state)
+{
+	(void)state;
+	add(&a0, &a), add(&a1, &a);
+	start(&a1, 0, 0);
+	put_back(0, 3 * SLICE);
+	(void)!wake(&a0, 3 * SLICE);
+	pick(0, 3 * SLICE, &a0, 4 * SLICE);
+	(void)!release(&a1, 3 * SLICE);
+	assert_true(sched_yield_cpu(&s, 0));
+	put_back(0, 3 * SLICE + 10);
+	pick(0, 3 * SLICE + 10, &a1, 4 * SLICE);
+	assert_int_equal(release(&a0, 3 * SLICE + 20), SCHED_NOBODY);
+	put_back(0, 4 * SLICE);
+	pick(0, 4 * SLICE, &a0, 5 * SLICE);
+}
+
 /* Claim: a CPU whose clock is behind another's, or that had to wait for the lock, does no harm. */
 static void time_goes_back(void **state)
 {
@@ -555,6 +573,7 @@ int main(void)
 		RULE(cap_period_ends, one_cpu),
 		RULE(cap_pinned, two_cpus),
 		RULE(yields, one_cpu),
+		RULE(yields_to_one_ahead, one_cpu),
 		RULE(time_goes_back, two_cpus),
 		RULE(sixty_four, one_cpu),
 	};
