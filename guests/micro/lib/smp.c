@@ -6,6 +6,7 @@ struct smp_cpu cpus[SMP_CPUS];
 unsigned int cpu_count;
 u8 smp_index[256];
 void (*volatile irq_hook)(struct smp_cpu *me, struct frame *f);
+bool (*volatile eoi_hook)(struct smp_cpu *me);
 struct descriptor_pointer smp_idt_pointer = { sizeof(idt) - 1, 0 };
 static volatile bool x2apic; /* which mode CPUs are to be in */
 
@@ -60,7 +61,7 @@ static bool on_irq(struct frame *f)
 	me->irqs[f->vector]++;
 	if (irq_hook)
 		irq_hook(me, f);
-	if (f->vector != NMI_VECTOR && f->vector != 0xff)
+	if (f->vector != NMI_VECTOR && f->vector != 0xff && !(eoi_hook && eoi_hook(me)))
 		lapic_write(LAPIC_EOI, 0);
 	return true;
 }

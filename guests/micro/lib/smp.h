@@ -36,6 +36,9 @@ extern u8 smp_index[256]; /* a CPU's, by its APIC ID */
 /* Called by each interrupt's handler before its EOI. */
 extern void (*volatile irq_hook)(struct smp_cpu *me, struct frame *f);
 
+/* Called in place of the EOI; false: it is to be written to the register. */
+extern bool (*volatile eoi_hook)(struct smp_cpu *me);
+
 static inline struct smp_cpu *this_cpu(void)
 {
 	struct smp_cpu *me;
