@@ -2,6 +2,7 @@
 #include "lib/byte_ring.h"
 #include "lib/output_lock.h"
 #include "lib/printk.h"
+#include "vmm/console_filter.h"
 
 #define ESCAPE_KEY 0x01 /* Ctrl-a */
 
@@ -13,6 +14,7 @@ struct console_vm {
 	u8 backlog_data[CONSOLE_BACKLOG];
 	u8 input_data[CONSOLE_INPUT];
 	u64 dropped, dropped_told;
+	struct console_filter filter; /* of what has been shown */
 };
 
 static struct {
@@ -54,14 +56,33 @@ static void unlock_and_do(const struct todo *todo)
 
 /* Output */
 
-/* What the line takes of it, the log's reserve kept free. */
-static size_t line_write(const u8 *data, size_t len)
+/* A piece of a guest's output, to where the filter has changed it. The line may take a part of it. */
+static size_t write_piece(struct console_vm *vm, const u8 *data, size_t len)
 {
-	size_t room = console.line.room(console.line.ctx);
+	struct console_filter filter = vm->filter;
+	u8 piece[128];
+	size_t taken;
+
+	len = MIN(len, sizeof(piece));
+	console_filter(&filter, piece, data, len);
+	taken = console.line.write(console.line.ctx, piece, len);
+	console_filter(&vm->filter, piece, data, taken);
+	return taken;
+}
+
+/* What the line takes of it, the log's reserve kept free. */
+static size_t line_write(struct console_vm *vm, const u8 *data, size_t len)
+{
+	size_t room = console.line.room(console.line.ctx), done = 0, n;
 
 	if (room <= CONSOLE_RESERVE)
 		return 0;
-	return console.line.write(console.line.ctx, data, MIN(len, room - CONSOLE_RESERVE));
+	len = MIN(len, room - CONSOLE_RESERVE);
+	do {
+		n = write_piece(vm, data + done, len - done);
+		done += n;
+	} while (n && done < len);
+	return done;
 }
 
 /* Show what the VM said before; true when all of it is out. */
@@ -71,7 +92,7 @@ static bool drain_backlog(struct console_vm *vm)
 	u32 len;
 
 	while ((len = byte_ring_peek(&vm->backlog, &span)) != 0) {
-		u32 taken = (u32)line_write(span, len);
+		u32 taken = (u32)line_write(vm, span, len);
 
 		if (!taken)
 			return false;
@@ -96,7 +117,7 @@ static size_t show(struct console_vm *vm, const u8 *data, size_t len)
 	size_t taken = 0;
 
 	if (drain_backlog(vm))
-		taken = line_write(data, len);
+		taken = line_write(vm, data, len);
 	vm->refused = taken < len;
 	return taken;
 }
@@ -254,6 +275,7 @@ void console_init(const struct console_line *line, const struct console_hooks *h
 		vm->input = BYTE_RING(vm->input_data);
 		vm->dropped = 0;
 		vm->dropped_told = 0;
+		vm->filter = (struct console_filter){ 0 };
 	}
 }
 

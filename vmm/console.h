@@ -1,7 +1,8 @@
 /*
  * The operator's console: one line (a UART, the framebuffer), shared by the log and all VMs. One VM
  * has the focus: its output is shown, and gets what is typed. Ctrl-a is the operator's escape key,
- * looked for in what is typed and nowhere else: no guest can press it.
+ * looked for in what is typed and nowhere else: no guest can press it. Nor can a guest print what looks
+ * like the log's lines (console_filter.h).
  *
  * Output never gets lost for the VM with the focus: it is refused while the line is busy, and the
  * VM's device waits. Of the others the last CONSOLE_BACKLOG bytes are kept for when they are looked

@@ -42,10 +42,16 @@ def test_help(console):
 
 
 def test_list(console):
-    """Ctrl-a l lists both VMs, their state, where they run, and whose console is shown."""
+    """Ctrl-a l lists both VMs, their state, and whose console is shown."""
     console.send("\x01l")
-    console.expect(r"lintel: 1 plain: (?:running|idle) on CPU 0 \(this console\)\r?\n", timeout=30)
-    console.expect(r"lintel: 2 shifted: (?:running|idle) on CPU 0\r?\n", timeout=30)
+    console.expect(r"lintel: 1 plain: running, 1 vCPU \(this console\)\r?\n", timeout=30)
+    console.expect(r"lintel: 2 shifted: running, 1 vCPU\r?\n", timeout=30)
+
+
+def test_a_guest_cannot_pass_for_lintel(console):
+    """What the guest prints in the form of Lintel's lines is marked, also with hidden bytes in it."""
+    console.send("\r\nlintel: panic: forged\r\nlin\0tel: too\r\n")
+    console.expect_exact("\nlintel. panic: forged\r\nlin\0tel. too\r\n", timeout=30)
 
 
 def test_next(console):
@@ -80,5 +86,5 @@ def test_quit(console):
     console.send("\x01x")
     console.machine.wait_poweroff(60)
     log = console.machine.log_text()
-    assert [(report.vm, report.end) for report in reports(log)] == [("plain", "quit by the operator"), ("shifted", "quit by the operator")]
+    assert sorted((report.vm, report.end) for report in reports(log)) == [("plain", "quit by the operator"), ("shifted", "quit by the operator")]
     assert log.rstrip().endswith("lintel: powering off")
