@@ -308,36 +308,28 @@ gpa_t vlapic_mmio_base(const struct vlapic *v)
 									   : VLAPIC_NO_MMIO;
 }
 
-/* The two mode bits of IA32_APIC_BASE as a number. */
-enum apic_base_mode { MODE_DISABLED, MODE_INVALID, MODE_XAPIC, MODE_X2APIC };
-
-static enum apic_base_mode base_mode(u64 base)
-{
-	return base / APIC_BASE_EXTD & 3;
-}
-
 /* To which modes each mode may go: Intel SDM, "x2APIC State Transitions". */
 static const u8 next_modes[] = {
-	[MODE_DISABLED] = BIT(MODE_DISABLED) | BIT(MODE_XAPIC),
-	[MODE_INVALID] = 0,
-	[MODE_XAPIC] = BIT(MODE_DISABLED) | BIT(MODE_XAPIC) | BIT(MODE_X2APIC),
-	[MODE_X2APIC] = BIT(MODE_DISABLED) | BIT(MODE_X2APIC),
+	[VLAPIC_DISABLED] = BIT(VLAPIC_DISABLED) | BIT(VLAPIC_XAPIC),
+	[VLAPIC_INVALID] = 0,
+	[VLAPIC_XAPIC] = BIT(VLAPIC_DISABLED) | BIT(VLAPIC_XAPIC) | BIT(VLAPIC_X2APIC),
+	[VLAPIC_X2APIC] = BIT(VLAPIC_DISABLED) | BIT(VLAPIC_X2APIC),
 };
 
 bool vlapic_set_base(struct vlapic *v, u64 value)
 {
-	enum apic_base_mode from = base_mode(v->base), to = base_mode(value);
+	enum vlapic_mode from = vlapic_mode(v), to = vlapic_base_mode(value);
 
 	if ((value & ~(APIC_BASE_BSP | APIC_BASE_EXTD | APIC_BASE_EN)) != VLAPIC_MMIO_BASE)
 		return false;
 	if (!(next_modes[from] & BIT(to)))
 		return false;
-	if (to == MODE_X2APIC && !(v->bus->features & VAPIC_X2APIC))
+	if (to == VLAPIC_X2APIC && !(v->bus->features & VAPIC_X2APIC))
 		return false;
 	set_base(v, value);
 	if (from == to)
 		return true;
-	if (to == MODE_X2APIC) {
+	if (to == VLAPIC_X2APIC) {
 		vlapic_set_identity(v);
 		vlapic_set(v, APIC_ICR_HIGH, 0);
 	} else {

@@ -17,6 +17,7 @@
 
 #include "lib/types.h"
 #include "lib/vdev.h"
+#include "lib/x86.h"
 #include "vioapic/posted.h"
 #include "vioapic/vapic_bus.h"
 
@@ -88,6 +89,19 @@ void vlapic_init_reset(struct vlapic *v);
 
 /* As firmware leaves the bootstrap processor's: enabled, LINT0 = ExtINT (vpic), LINT1 = NMI. */
 void vlapic_virtual_wire(struct vlapic *v);
+
+/* The mode bits of IA32_APIC_BASE as a number. */
+enum vlapic_mode { VLAPIC_DISABLED, VLAPIC_INVALID, VLAPIC_XAPIC, VLAPIC_X2APIC };
+
+static inline enum vlapic_mode vlapic_base_mode(u64 base)
+{
+	return (enum vlapic_mode)(base / APIC_BASE_EXTD & 3);
+}
+
+static inline enum vlapic_mode vlapic_mode(const struct vlapic *v)
+{
+	return vlapic_base_mode(v->base);
+}
 
 /* IA32_APIC_BASE. False = #GP: an illegal transition, reserved bits, or a move of the page. */
 u64 vlapic_base(const struct vlapic *v);

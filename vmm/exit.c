@@ -4,6 +4,8 @@
 #include "vmm/dump.h"
 #include "vmm/panic.h"
 #include "vmm/pv_eoi.h"
+#include "vmm/trap.h"
+#include "vmm/vcpu_irq.h"
 #include "vmm/vm.h"
 #include "vmx/controls.h"
 
@@ -43,13 +45,17 @@ static enum outcome exit_ignored(struct vcpu *vcpu)
 }
 
 /*
- * The interrupt is still pending in this CPU's local APIC (acknowledge-on-exit is off): opening the
- * window for one instruction takes it through the IDT like any other.
+ * The interrupt is still pending in this CPU's local APIC: opening the window for one instruction
+ * takes it through the IDT like any other. But with acknowledge-on-exit (which goes with posted
+ * interrupts) it has been taken, and nobody else will call its handler.
  */
 static enum outcome exit_external_interrupt(struct vcpu *vcpu)
 {
 	(void)vcpu;
-	irq_window();
+	if (vmm.controls.word[VMX_EXIT] & EXIT_ACK_INTERRUPT)
+		trap_acknowledged(vmcs_read32(VM_EXIT_INTERRUPTION_INFO) & INTR_INFO_VECTOR);
+	else
+		irq_window();
 	return OUTCOME_RESUME;
 }
 
@@ -85,6 +91,8 @@ static enum outcome exit_exception_or_nmi(struct vcpu *vcpu)
 		raise_nmi();
 		return OUTCOME_RESUME;
 	}
+	if (info & INTR_INFO_NMI_UNBLOCKING_IRET)
+		vcpu_nmi_reblock(vcpu);
 	switch (info & INTR_INFO_VECTOR) {
 	case VECTOR_DB: reflect_debug_exception(vcpu, info); return OUTCOME_RESUME;
 	case VECTOR_AC: vcpu_inject_exception(vcpu, VECTOR_AC, 0); return OUTCOME_RESUME;
@@ -146,6 +154,7 @@ static enum outcome exit_hlt(struct vcpu *vcpu)
 	}
 	vcpu->halted = true;
 	vcpu->halted_if = vmcs_read(GUEST_RFLAGS) & RFLAGS_IF;
+	vcpu_nmi_halt(vcpu);
 	return OUTCOME_ADVANCE;
 }
 
@@ -165,13 +174,6 @@ static enum outcome exit_pause(struct vcpu *vcpu)
 	return OUTCOME_ADVANCE;
 }
 
-static enum outcome exit_interrupt_window(struct vcpu *vcpu)
-{
-	vcpu->window = false;
-	vmcs_write(PRIMARY_CONTROLS, vcpu->cpu_controls);
-	return OUTCOME_RESUME;
-}
-
 /* clang-format off */
 const struct exit_handler exit_table[VMX_EXIT_REASON_COUNT] = {
 	[EXIT_EXCEPTION_OR_NMI]    = { exit_exception_or_nmi, .in_event = true },
@@ -181,8 +183,8 @@ const struct exit_handler exit_table[VMX_EXIT_REASON_COUNT] = {
 	[EXIT_SIPI]                = { exit_unexpected },
 	[EXIT_IO_SMI]              = { exit_unexpected },
 	[EXIT_OTHER_SMI]           = { exit_unexpected },
-	[EXIT_INTERRUPT_WINDOW]    = { exit_interrupt_window },
-	[EXIT_NMI_WINDOW]          = { exit_unexpected },
+	[EXIT_INTERRUPT_WINDOW]    = { exit_nothing }, /* the next entry injects what has waited for it */
+	[EXIT_NMI_WINDOW]          = { exit_nothing }, /* likewise */
 	[EXIT_TASK_SWITCH]         = { exit_task_switch, .in_event = true },
 	[EXIT_CPUID]               = { exit_cpuid },
 	[EXIT_GETSEC]              = { exit_undefined },
@@ -218,8 +220,8 @@ const struct exit_handler exit_table[VMX_EXIT_REASON_COUNT] = {
 	[EXIT_ENTRY_MACHINE_CHECK] = { exit_entry_failure },
 	[EXIT_RESERVED_42]         = { exit_unexpected },
 	[EXIT_TPR_BELOW_THRESHOLD] = { exit_nothing }, /* the next entry injects what was held back */
-	[EXIT_APIC_ACCESS]         = { exit_unexpected, .in_event = true },
-	[EXIT_VIRTUALIZED_EOI]     = { exit_unexpected },
+	[EXIT_APIC_ACCESS]         = { exit_apic_access, .qualification = true, .in_event = true },
+	[EXIT_VIRTUALIZED_EOI]     = { exit_virtualized_eoi, .qualification = true },
 	[EXIT_GDTR_IDTR_ACCESS]    = { exit_unexpected },
 	[EXIT_LDTR_TR_ACCESS]      = { exit_unexpected },
 	[EXIT_EPT_VIOLATION]       = { exit_ept_violation, .qualification = true, .in_event = true },
@@ -230,7 +232,7 @@ const struct exit_handler exit_table[VMX_EXIT_REASON_COUNT] = {
 	[EXIT_INVVPID]             = { exit_undefined },
 	[EXIT_WBINVD]              = { exit_ignored }, /* no device here that does not snoop */
 	[EXIT_XSETBV]              = { exit_xsetbv },
-	[EXIT_APIC_WRITE]          = { exit_unexpected },
+	[EXIT_APIC_WRITE]          = { exit_apic_write, .qualification = true },
 	[EXIT_RDRAND]              = { exit_unexpected },
 	[EXIT_INVPCID]             = { exit_unexpected },
 	[EXIT_VMFUNC]              = { exit_undefined },

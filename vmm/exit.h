@@ -44,5 +44,14 @@ enum outcome exit_io(struct vcpu *vcpu);
 enum outcome exit_ept_violation(struct vcpu *vcpu);
 enum outcome exit_vmcall(struct vcpu *vcpu);
 enum outcome exit_xsetbv(struct vcpu *vcpu);
+enum outcome exit_apic_access(struct vcpu *vcpu);
+enum outcome exit_apic_write(struct vcpu *vcpu);
+enum outcome exit_virtualized_eoi(struct vcpu *vcpu);
+
+/*
+ * Do the guest's present instruction, which accesses the device memory at @gpa, in place of the
+ * processor. RIP moves on when it is done.
+ */
+enum outcome mmio_emulate(struct vcpu *vcpu, gpa_t gpa, bool write);
 
 #endif

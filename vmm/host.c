@@ -18,6 +18,7 @@ enum {
 	VECTOR_TIMER = 0x30,
 	VECTOR_UART = 0x31,
 	VECTOR_KICK = 0x32,
+	VECTOR_POSTED = 0x33,
 	VECTOR_SPURIOUS = 0xff,
 };
 
@@ -34,6 +35,13 @@ static void on_timer(void *arg, struct trap_frame *frame)
 
 /* That it has come is all: it has ended a HLT, or the guest's turn. */
 static void on_kick(void *arg, struct trap_frame *frame)
+{
+	(void)arg, (void)frame;
+	lapic_eoi();
+}
+
+/* A posted-interrupt notification that finds no guest on this CPU: what is posted is seen before the next entry. */
+static void on_posted(void *arg, struct trap_frame *frame)
 {
 	(void)arg, (void)frame;
 	lapic_eoi();
@@ -146,6 +154,7 @@ int host_init(const struct boot_info *info, const struct acpi_info *acpi, u64 ts
 	i8259_disable(VECTOR_I8259);
 	trap_set_handler(VECTOR_TIMER, on_timer, NULL);
 	trap_set_handler(VECTOR_KICK, on_kick, NULL);
+	trap_set_handler(VECTOR_POSTED, on_posted, NULL);
 	host_init_cpu(tsc_hz);
 	if (uart) {
 		trap_set_handler(VECTOR_UART, on_uart, NULL);
@@ -165,6 +174,16 @@ void host_kick(struct cpu *cpu)
 {
 	if (!atomic_exchange(&cpu->kicked, true))
 		host_interrupt(cpu);
+}
+
+u8 host_posted_vector(void)
+{
+	return VECTOR_POSTED;
+}
+
+void host_post(const struct cpu *cpu)
+{
+	lapic_send_ipi(cpu->apic_id, VECTOR_POSTED);
 }
 
 void host_poll(void)

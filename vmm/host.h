@@ -21,6 +21,13 @@ void host_kick(struct cpu *cpu);
 void host_interrupt(struct cpu *cpu);
 
 /*
+ * The posted-interrupt notification: its vector, and the interrupt itself, for @cpu which seems to run
+ * a guest that something was posted to. Without effect when it does not. Any CPU may call it.
+ */
+u8 host_posted_vector(void);
+void host_post(const struct cpu *cpu);
+
+/*
  * Let pending interrupts in and, on the boot CPU, which has the console's line, move its bytes in both
  * directions. Interrupts are off after.
  */

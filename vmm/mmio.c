@@ -10,6 +10,7 @@
 #include "vmm/decode.h"
 #include "vmm/exit.h"
 #include "vmm/gva.h"
+#include "vmm/vcpu_irq.h"
 #include "vmm/vm.h"
 #include "vmx/controls.h"
 
@@ -182,36 +183,13 @@ static bool string_step(struct vcpu *vcpu, const struct mmio_insn *insn)
 	return done;
 }
 
-/* A violation ended an IRET that had unblocked NMIs: block them again, it will be executed again. */
-static void reblock_nmi(struct vcpu *vcpu)
+enum outcome mmio_emulate(struct vcpu *vcpu, gpa_t gpa, bool write)
 {
-	if ((vcpu->exit_qualification & BIT(12)) && !(vcpu->event.info & INTR_INFO_VALID))
-		vmcs_write(GUEST_INTERRUPTIBILITY_STATE,
-			   vmcs_read(GUEST_INTERRUPTIBILITY_STATE) | BLOCKING_BY_NMI);
-}
-
-enum outcome exit_ept_violation(struct vcpu *vcpu)
-{
-	gpa_t gpa = vmcs_read(GUEST_PHYSICAL_ADDRESS);
-	bool write = vcpu->exit_qualification & EPT_VIOLATION_WRITE;
-	enum insn_mode mode;
+	enum insn_mode mode = code_mode();
 	struct mmio_insn insn;
 	u8 bytes[INSN_MAX_LENGTH];
-	size_t len;
+	size_t len = fetch(vcpu, mode, bytes);
 
-	reblock_nmi(vcpu);
-	if ((vcpu->exit_qualification & EPT_VIOLATION_FETCH) ||
-	    !(vcpu->exit_qualification & EPT_VIOLATION_TRANSLATED) ||
-	    (vcpu->event.info & INTR_INFO_VALID)) {
-		/* Code, page tables, a stack or an IDT where there is no memory. */
-		vm_stop(vcpu->vm, VM_END_CRASH, "%s at 0x%llx, where there is no memory",
-			vcpu->exit_qualification & EPT_VIOLATION_FETCH ? "code"
-								       : "a page table or stack",
-			(unsigned long long)gpa);
-		return OUTCOME_STOP;
-	}
-	mode = code_mode();
-	len = fetch(vcpu, mode, bytes);
 	if (!mmio_decode(&insn, mode, bytes, len))
 		return undecodable(vcpu, gpa, bytes, len);
 	/* The bytes may have changed since: what the exit says counts. */
@@ -224,7 +202,27 @@ enum outcome exit_ept_violation(struct vcpu *vcpu)
 		return OUTCOME_RESUME;
 	if (insn.is_string && !string_step(vcpu, &insn))
 		return OUTCOME_RESUME;
-	/* The length of an EPT violation's instruction is undefined in the VMCS: ours counts. */
+	/* The length of the instruction is undefined in the VMCS: ours counts. */
 	vcpu_advance(insn.length);
 	return OUTCOME_RESUME;
+}
+
+enum outcome exit_ept_violation(struct vcpu *vcpu)
+{
+	gpa_t gpa = vmcs_read(GUEST_PHYSICAL_ADDRESS);
+	bool write = vcpu->exit_qualification & EPT_VIOLATION_WRITE;
+
+	if (vcpu->exit_qualification & EPT_VIOLATION_NMI_UNBLOCKING)
+		vcpu_nmi_reblock(vcpu);
+	if ((vcpu->exit_qualification & EPT_VIOLATION_FETCH) ||
+	    !(vcpu->exit_qualification & EPT_VIOLATION_TRANSLATED) ||
+	    (vcpu->event.info & INTR_INFO_VALID)) {
+		/* Code, page tables, a stack or an IDT where there is no memory. */
+		vm_stop(vcpu->vm, VM_END_CRASH, "%s at 0x%llx, where there is no memory",
+			vcpu->exit_qualification & EPT_VIOLATION_FETCH ? "code"
+								       : "a page table or stack",
+			(unsigned long long)gpa);
+		return OUTCOME_STOP;
+	}
+	return mmio_emulate(vcpu, gpa, write);
 }

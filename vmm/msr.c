@@ -291,6 +291,26 @@ static void allow(u64 *bitmap, u32 msr, enum msr_pass pass)
 		bitmap_clear(bitmap, bit + 16384);
 }
 
+/*
+ * SDM, "Virtualizing MSR-Based APIC Accesses". The processor checks little of a read from the page, not
+ * even whether there is such a register, and lets a write that it does not virtualize go to the host's
+ * APIC: so only what is known to be right passes.
+ */
+static enum msr_pass x2apic_pass(u32 msr)
+{
+	bool registers = vmx_uses(&vmm.caps, VMX_APIC_REGISTERS);
+	bool vid = vmx_uses(&vmm.caps, VMX_VID);
+
+	switch (msr) {
+	case IA32_X2APIC(0x80): return PASS_BOTH; /* TPR */
+	case IA32_X2APIC(0xa0):
+		return vid && registers ? PASS_READ : PASS_NONE;      /* PPR: kept with VID */
+	case IA32_X2APIC(0xb0):                                       /* EOI */
+	case IA32_X2APIC(0x3f0): return vid ? PASS_WRITE : PASS_NONE; /* self-IPI */
+	}
+	return registers && vlapic_msr_in_page(msr) ? PASS_READ : PASS_NONE;
+}
+
 void msr_bitmap_build(u64 *bitmap, const struct vcpu *vcpu, bool x2apic)
 {
 	memset(bitmap, 0xff, PAGE_SIZE);
@@ -300,8 +320,8 @@ void msr_bitmap_build(u64 *bitmap, const struct vcpu *vcpu, bool x2apic)
 	}
 	if (cpuid_has(&vcpu->cpuid, 0x80000001, 0, CPUID_EDX, 27))
 		allow(bitmap, IA32_TSC_AUX, PASS_BOTH); /* RDTSCP; switched with the vCPU */
-	if (x2apic)
-		allow(bitmap, IA32_X2APIC(0x80), PASS_BOTH);
+	for (u32 msr = IA32_X2APIC(0); msr <= IA32_X2APIC(0xff0) && x2apic; msr++)
+		allow(bitmap, msr, x2apic_pass(msr));
 }
 
 static bool is_offered(const struct vcpu *vcpu, const struct msr_policy *p)

@@ -6,9 +6,9 @@
 #include "vmm/vcpu.h"
 
 /*
- * Fill the page @bitmap for the VM of @vcpu, whose CPUID table must be built. With @x2apic the TPR of
- * the x2APIC passes: only with "virtualize x2APIC mode" is it the one in the virtual-APIC page;
- * otherwise the guest would reach the host's.
+ * Fill the page @bitmap for the VM of @vcpu, whose CPUID table must be built. With @x2apic what
+ * the processor virtualizes of the x2APIC's MSRs passes: only with "virtualize x2APIC mode" on are they
+ * those of the virtual-APIC page; otherwise the guest would reach the host's.
  */
 void msr_bitmap_build(u64 *bitmap, const struct vcpu *vcpu, bool x2apic);
 

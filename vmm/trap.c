@@ -119,14 +119,19 @@ void trap_set_nmi_hook(void (*hook)(struct trap_frame *frame))
 	__atomic_store_n(&nmi_hook, hook, __ATOMIC_RELEASE);
 }
 
-static void handle_interrupt(struct trap_frame *frame)
+static void handle_interrupt(unsigned int vector, struct trap_frame *frame)
 {
-	trap_fn *fn = __atomic_load_n(&handlers[frame->vector].fn, __ATOMIC_ACQUIRE);
+	trap_fn *fn = __atomic_load_n(&handlers[vector].fn, __ATOMIC_ACQUIRE);
 
 	if (fn)
-		fn(handlers[frame->vector].arg, frame);
+		fn(handlers[vector].arg, frame);
 	else
 		__atomic_fetch_add(&spurious, 1, __ATOMIC_RELAXED);
+}
+
+void trap_acknowledged(unsigned int vector)
+{
+	handle_interrupt(vector % TRAP_VECTORS, NULL);
 }
 
 static void handle_nmi(struct trap_frame *frame)
@@ -210,7 +215,7 @@ static void handle_page_fault(struct trap_frame *frame)
 void trap_handle(struct trap_frame *frame)
 {
 	if (frame->vector >= TRAP_FIRST_INTERRUPT)
-		handle_interrupt(frame);
+		handle_interrupt((unsigned int)frame->vector, frame);
 	else if (frame->vector == VECTOR_NMI)
 		handle_nmi(frame);
 	else if (frame->vector == VECTOR_MC)

@@ -28,11 +28,17 @@ _Static_assert(sizeof(struct trap_frame) == 22 * 8, "");
 void trap_load_idt(void);
 
 /*
- * @fn handles interrupt @vector (32 and above) from now on, on every CPU, with interrupts off; it
- * also ends the interrupt (EOI). A vector without a handler counts as spurious and is not ended.
+ * @fn handles interrupt @vector (32 and above) from now on, on every CPU, with interrupts off; @frame
+ * is NULL where it interrupted a guest (trap_acknowledged). It also ends the interrupt (EOI). A vector without a handler counts as spurious and is not ended.
  */
 typedef void trap_fn(void *arg, struct trap_frame *frame);
 void trap_set_handler(unsigned int vector, trap_fn *fn, void *arg);
+
+/*
+ * Interrupt @vector has been acknowledged by a VM exit: call its handler, with no frame, as if it had
+ * come through the IDT.
+ */
+void trap_acknowledged(unsigned int vector);
 
 /* Interrupts that nobody handled. */
 u64 trap_spurious(void);

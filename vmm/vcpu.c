@@ -3,6 +3,7 @@
 #include "lib/string.h"
 #include "vmm/cr.h"
 #include "vmm/msr.h"
+#include "vmm/vcpu_irq.h"
 #include "vmm/vm.h"
 #include "vmx/controls.h"
 
@@ -114,7 +115,6 @@ static void init_controls(struct vcpu *vcpu)
 		cpu2 &= ~(u32)CPU2_ENABLE_INVPCID;
 	if (!cpuid_has(&vcpu->cpuid, 0xd, 1, CPUID_EAX, 3))
 		cpu2 &= ~(u32)CPU2_ENABLE_XSAVES;
-	cpu2 &= ~(u32)CPU2_VIRTUALIZE_X2APIC_MODE; /* vcpu_apic_mode_changed decides */
 
 	vcpu->cpu_controls = word[VMX_CPU];
 	vcpu->cpu2_controls = cpu2;
@@ -139,10 +139,6 @@ static void init_controls(struct vcpu *vcpu)
 		vmcs_write(VIRTUAL_PROCESSOR_ID, vcpu_vpid(vcpu));
 	if (cpu2 & CPU2_ENABLE_XSAVES)
 		vmcs_write(XSS_EXITING_BITMAP, 0);
-	if (vcpu->cpu_controls & CPU_TPR_SHADOW) {
-		vmcs_write(VIRTUAL_APIC_ADDRESS, (u64)(uintptr_t)vcpu->lapic.regs);
-		vmcs_write(TPR_THRESHOLD, 0);
-	}
 }
 
 /* MSRs that a power-up sets, and INIT does not: SDM, "Processor State After Reset". */
@@ -170,27 +166,11 @@ int vcpu_init(struct vcpu *vcpu)
 	init_controls(vcpu);
 	init_host_state(vcpu);
 	init_msrs();
-	vcpu_apic_mode_changed(vcpu);
+	vcpu_irq_init(vcpu);
 	vcpu->mtrr_def_type = BIT(11) | MEMTYPE_WB;
 	vcpu->wait_sipi = true;
 	vcpu->mode = VCPU_BLOCKED;
 	return 0;
-}
-
-/*
- * "Virtualize x2APIC mode" is right only while the guest's APIC is in that mode: then its TPR MSR
- * is the one in the virtual-APIC page, and passes.
- */
-void vcpu_apic_mode_changed(struct vcpu *vcpu)
-{
-	bool on = vmx_uses(&vmm.caps, VMX_X2APIC_MODE) &&
-		  (vlapic_base(&vcpu->lapic) & APIC_BASE_EXTD);
-	u32 cpu2 = vcpu->cpu2_controls & ~(u32)CPU2_VIRTUALIZE_X2APIC_MODE;
-
-	vcpu->cpu2_controls = cpu2 | (on ? (u32)CPU2_VIRTUALIZE_X2APIC_MODE : 0);
-	vmcs_write(SECONDARY_CONTROLS, vcpu->cpu2_controls);
-	vmcs_write(MSR_BITMAP,
-		   (u64)(uintptr_t)vcpu->vm->msr_bitmap[on ? MSR_BITMAP_X2APIC : MSR_BITMAP_PLAIN]);
 }
 
 /*

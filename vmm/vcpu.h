@@ -18,6 +18,7 @@
 #include "vmx/vmx.h"
 
 struct vm;
+struct vcpu_irq_ops;
 
 /* An event that waits for the next VM entry, in the words of "VM-Entry Controls for Event Injection". */
 struct vcpu_event {
@@ -47,6 +48,7 @@ enum vcpu_mode {
 /* What others ask of a vCPU; obeyed on its own CPU before it enters the guest. */
 #define VCPU_REQ_INIT   0x1u
 #define VCPU_REQ_SIPI   0x2u /* its vector is in sipi_vector */
+#define VCPU_REQ_NMI    0x4u
 #define VCPU_REQ_UNHALT 0x8u /* its HLT ends, or, if it does not halt, its next one */
 
 #define VCPU_MSRS       6
@@ -67,15 +69,20 @@ struct vcpu {
 	struct vdev_env env;
 	struct vmcs *vmcs;
 	bool launched;
-	bool wait_sipi;         /* after INIT: does nothing until a start-up IPI */
-	bool halted;            /* HLT: waits for an interrupt */
-	bool halted_if;         /* RFLAGS.IF at that time: without it only an event ends it */
-	bool window;            /* interrupt-window exiting is on */
-	u32 cpu_controls;       /* what PRIMARY_CONTROLS holds, less the window */
-	u32 cpu2_controls;      /* what SECONDARY_CONTROLS holds */
-	u32 tpr_threshold;      /* what TPR_THRESHOLD holds */
-	u32 exit_reason;        /* of the last exit, all 32 bits */
-	u64 exit_qualification; /* valid where the dispatch table asks for it */
+	bool wait_sipi;          /* after INIT: does nothing until a start-up IPI */
+	bool halted;             /* HLT: waits for an interrupt */
+	bool halted_if;          /* RFLAGS.IF at that time: without it only an event ends it */
+	bool halted_nmi_blocked; /* and were NMIs blocked at that time? */
+	bool nmi_pending;        /* an NMI waits for its turn */
+	bool nmi_in_service;     /* one was given, without virtual NMIs: vcpu_nmi.c */
+	u32 windows;             /* the CPU_*_WINDOW_EXITING that are on */
+	u32 cpu_controls;        /* what PRIMARY_CONTROLS holds, less the windows */
+	u32 cpu2_controls;       /* what SECONDARY_CONTROLS holds */
+	const struct vcpu_irq_ops *irq; /* how it gets its interrupts: vcpu_irq.h */
+	u32 tpr_threshold;              /* what TPR_THRESHOLD holds */
+	u64 eoi_exits[4];               /* what the EOI-exit bitmap holds */
+	u32 exit_reason;                /* of the last exit, all 32 bits */
+	u64 exit_qualification;         /* valid where the dispatch table asks for it */
 	struct vcpu_event event;
 	struct vlapic lapic;
 	struct cpuid_table cpuid;
@@ -120,6 +127,12 @@ void vcpu_request(struct vcpu *vcpu, unsigned int request);
 void vcpu_kick(struct vcpu *vcpu);
 
 /*
+ * The same, for a vector that its processor takes from the posted-interrupt descriptor by itself if it is
+ * in the guest: then without an exit.
+ */
+void vcpu_post(struct vcpu *vcpu);
+
+/*
  * Make this CPU's registers and VMCS those of @vcpu, in place of whichever it ran before. No other
  * CPU may hold them.
  */
@@ -149,7 +162,7 @@ void vcpu_inject_page_fault(struct vcpu *vcpu, u64 address, u32 error); /* and C
 /* The instruction of @length bytes at RIP is done: go on behind it. */
 void vcpu_advance(u64 length);
 
-/* The guest's local APIC went into or out of x2APIC mode. @vcpu is loaded. */
+/* The guest's local APIC has another mode now, or may have. @vcpu is loaded. */
 void vcpu_apic_mode_changed(struct vcpu *vcpu);
 
 /* The guest's linear translations may be stale: drop them. */

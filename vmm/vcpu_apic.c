@@ -1,7 +1,7 @@
 /* A vCPU's local APIC in the machine: its clock, and what it tells the vCPU. */
 #include "lib/printk.h"
 #include "lib/spinlock.h"
-#include "vmm/vcpu.h"
+#include "vmm/vcpu_irq.h"
 #include "vmm/vm.h"
 
 /* --- what it asks for: struct vdev_env --- */
@@ -24,12 +24,14 @@ static void env_set_timer(void *ctx, struct vdev_timer *timer, u64 deadline)
 
 static void on_kick(void *ctx)
 {
-	vcpu_kick(ctx);
+	struct vcpu *vcpu = ctx;
+
+	vcpu->irq->notify(vcpu);
 }
 
 static void on_nmi(void *ctx)
 {
-	(void)ctx; /* no guest NMIs yet */
+	vcpu_request(ctx, VCPU_REQ_NMI);
 }
 
 /*

@@ -1,6 +1,5 @@
 /* Events for the guest: exceptions that handlers raise, and interrupts before an entry. */
-#include "vmm/pv_eoi.h"
-#include "vmm/vcpu.h"
+#include "vmm/vcpu_irq.h"
 #include "vmm/vm.h"
 #include "vmx/controls.h"
 
@@ -59,7 +58,7 @@ void vcpu_inject_page_fault(struct vcpu *vcpu, u64 address, u32 error)
 	vcpu_inject_exception(vcpu, VECTOR_PF, error);
 }
 
-static bool pic_pending(struct vcpu *vcpu)
+bool vcpu_pic_pending(struct vcpu *vcpu)
 {
 	return vpic_pending(&vcpu->vm->machine.pic) && vlapic_accepts_pic(&vcpu->lapic);
 }
@@ -77,80 +76,61 @@ static int pic_ack(struct vm *vm)
 
 bool vcpu_has_work(struct vcpu *vcpu)
 {
-	if (vcpu->event.info & INTR_INFO_VALID)
+	if ((vcpu->event.info & INTR_INFO_VALID) || vcpu_nmi_wakes(vcpu))
 		return true;
-	return vcpu->halted_if && (pic_pending(vcpu) || vlapic_pending(&vcpu->lapic) >= 0);
+	return vcpu->halted_if && (vcpu_pic_pending(vcpu) || vlapic_pending(&vcpu->lapic) >= 0);
 }
 
-static void write_event(const struct vcpu_event *e)
+bool vcpu_interruptible(void)
+{
+	return (vmcs_read(GUEST_RFLAGS) & RFLAGS_IF) &&
+	       !(vmcs_read(GUEST_INTERRUPTIBILITY_STATE) & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS));
+}
+
+void vcpu_entry_event(struct vcpu_entry *entry, u32 type, u8 vector)
+{
+	vmcs_write(VM_ENTRY_INTERRUPTION_INFO, INTR_INFO_VALID | type | vector);
+	entry->event = true;
+}
+
+void vcpu_inject_pic(struct vcpu *vcpu, struct vcpu_entry *entry)
+{
+	if (entry->event || !vcpu_interruptible()) {
+		entry->windows |= CPU_INTERRUPT_WINDOW_EXITING;
+		return;
+	}
+	vcpu_entry_event(entry, INTR_TYPE_EXTERNAL, (u8)pic_ack(vcpu->vm));
+	if (vcpu_pic_pending(vcpu))
+		entry->windows |= CPU_INTERRUPT_WINDOW_EXITING;
+}
+
+static void inject_queued(struct vcpu_event *e, struct vcpu_entry *entry)
 {
 	vmcs_write(VM_ENTRY_INTERRUPTION_INFO, e->info);
 	if (e->info & INTR_INFO_ERROR_CODE)
 		vmcs_write(VM_ENTRY_EXCEPTION_ERROR_CODE, e->error);
 	if ((e->info & INTR_INFO_TYPE) >= INTR_TYPE_SW_INTERRUPT)
 		vmcs_write(VM_ENTRY_INSTRUCTION_LENGTH, e->length);
+	e->info = 0;
+	entry->event = true;
 }
 
-static void want_window(struct vcpu *vcpu)
+static void set_windows(struct vcpu *vcpu, u32 windows)
 {
-	if (vcpu->window)
-		return;
-	vcpu->window = true;
-	vmcs_write(PRIMARY_CONTROLS, vcpu->cpu_controls | CPU_INTERRUPT_WINDOW_EXITING);
+	vcpu->windows = windows;
+	vmcs_write(PRIMARY_CONTROLS, vcpu->cpu_controls | windows);
 }
 
-static bool interruptible(void)
-{
-	return (vmcs_read(GUEST_RFLAGS) & RFLAGS_IF) &&
-	       !(vmcs_read(GUEST_INTERRUPTIBILITY_STATE) & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS));
-}
-
-/* With the TPR shadow the guest lowers its TPR without an exit, unless we name a threshold. */
-static void update_tpr_threshold(struct vcpu *vcpu)
-{
-	u32 threshold = vlapic_tpr_threshold(&vcpu->lapic);
-
-	if (threshold == vcpu->tpr_threshold)
-		return;
-	vcpu->tpr_threshold = threshold;
-	vmcs_write(TPR_THRESHOLD, threshold);
-}
-
+/* An entry takes one event, by priority: SDM, "Priority Among Concurrent Events". The rest waits. */
 void vcpu_inject(struct vcpu *vcpu)
 {
-	bool busy = vcpu->event.info & INTR_INFO_VALID, pic;
-	int vector;
+	struct vcpu_entry entry = { 0 };
 
-	/* Most entries: nothing to give, and no threshold left from when there was. */
-	if (likely(!busy && vlapic_idle(&vcpu->lapic) && !vcpu->tpr_threshold &&
-		   !vpic_pending(&vcpu->vm->machine.pic)))
-		return;
-	pic = pic_pending(vcpu);
-	vector = vlapic_pending(&vcpu->lapic);
-	if (vcpu->cpu_controls & CPU_TPR_SHADOW)
-		update_tpr_threshold(vcpu);
-	if (busy) {
-		write_event(&vcpu->event);
-		vcpu->event.info = 0;
-	}
-	if (likely(vector < 0 && !pic))
-		return;
-	if (busy || !interruptible()) {
-		want_window(vcpu);
-		return;
-	}
-	if (pic) {
-		vector = pic_ack(vcpu->vm);
-	} else {
-		vlapic_accept(&vcpu->lapic, (u8)vector);
-		pv_eoi_offer(vcpu, (u8)vector);
-	}
-	vmcs_write(VM_ENTRY_INTERRUPTION_INFO, INTR_INFO_VALID | INTR_TYPE_EXTERNAL | (u32)vector);
-	/* One event an entry: another one that may come now has to ask for its turn. */
-	if (vcpu->window) {
-		vcpu->window = false;
-		vmcs_write(PRIMARY_CONTROLS, vcpu->cpu_controls);
-	}
-	if (pic_pending(vcpu) || vlapic_pending(&vcpu->lapic) >= 0)
-		want_window(vcpu);
+	if (unlikely(vcpu->event.info & INTR_INFO_VALID))
+		inject_queued(&vcpu->event, &entry);
+	if (unlikely(vcpu->nmi_pending))
+		vcpu_inject_nmi(vcpu, &entry);
+	vcpu->irq->inject(vcpu, &entry);
+	if (unlikely(entry.windows != vcpu->windows))
+		set_windows(vcpu, entry.windows);
 }

@@ -35,6 +35,16 @@ void vcpu_kick(struct vcpu *vcpu)
 	}
 }
 
+void vcpu_post(struct vcpu *vcpu)
+{
+	const struct cpu *cpu = atomic_load_explicit(&vcpu->on, memory_order_relaxed);
+
+	if (cpu && atomic_load(&vcpu->mode) == VCPU_IN_GUEST)
+		host_post(cpu);
+	else
+		vcpu_kick(vcpu);
+}
+
 void vcpu_request(struct vcpu *vcpu, unsigned int request)
 {
 	atomic_fetch_or(&vcpu->requests, request);

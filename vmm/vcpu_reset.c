@@ -4,7 +4,7 @@
  */
 #include "lib/string.h"
 #include "vmm/cr.h"
-#include "vmm/vcpu.h"
+#include "vmm/vcpu_irq.h"
 #include "vmm/vm.h"
 #include "vmx/controls.h"
 
@@ -92,6 +92,7 @@ static void obey_init(struct vcpu *vcpu)
 	vlapic_init_reset(&vcpu->lapic);
 	pv_reset(vcpu);
 	vcpu->event.info = 0;
+	vcpu_nmi_forget(vcpu);
 	vcpu->halted = false;
 	vcpu->wait_sipi = true;
 }
@@ -126,4 +127,6 @@ void vcpu_obey_requests(struct vcpu *vcpu)
 		obey_sipi(vcpu);
 	if (requests & VCPU_REQ_UNHALT)
 		obey_unhalt(vcpu);
+	if ((requests & VCPU_REQ_NMI) && !vcpu->wait_sipi)
+		vcpu_nmi(vcpu);
 }

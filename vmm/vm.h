@@ -82,6 +82,7 @@ struct vm {
 	struct vapic_bus bus;
 
 	struct spinlock lock; /* of all that follows up to the devices */
+	hpa_t apic_access;    /* the page whose accesses the processor virtualizes; 0: none */
 	struct vtimers timers;
 	struct vdev_env env;
 	struct pio_bus pio;
@@ -96,6 +97,7 @@ struct vm {
 struct vmm {
 	struct vmx_caps caps;
 	struct vmx_controls controls;
+	bool quiet;       /* `interrupts = quiet`: see run.c */
 	struct mtrr mtrr; /* of the boot CPU: the firmware keeps all CPUs alike */
 	u64 tsc_hz;
 	u64 start_tsc;

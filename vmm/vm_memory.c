@@ -2,6 +2,7 @@
 #include "lib/errno.h"
 #include "lib/printk.h"
 #include "lib/string.h"
+#include "vioapic/vlapic.h"
 #include "vmm/vm.h"
 #include "vmm/vm_memory.h"
 #include "vmx/vmx.h"
@@ -102,6 +103,24 @@ int vm_memory_alloc(struct vm *vm)
 	return err;
 }
 
+/*
+ * Where the processor virtualizes the local APIC's page, it does so for accesses that lead to the
+ * APIC-access page of the VM. To a vCPU whose APIC is not in xAPIC mode this is a page like any other,
+ * of ones, as if there were nothing. SDM, "APIC-Access Page".
+ */
+static int map_apic_access(struct vm *vm)
+{
+	vm->apic_access = 0;
+	if (!vmx_uses(&vmm.caps, VMX_APIC_ACCESSES))
+		return 0;
+	vm->apic_access = mem_alloc_page(VM_OWNER_RAM(vm->id));
+	if (!vm->apic_access)
+		return -ENOMEM;
+	memset((void *)(uintptr_t)vm->apic_access, 0xff, PAGE_SIZE);
+	return ept_map(&vm->ept, VLAPIC_MMIO_BASE, vm->apic_access, PAGE_SIZE, EPT_READ | EPT_WRITE,
+		       MEMTYPE_WB);
+}
+
 static struct ept_features ept_choice(void)
 {
 	return (struct ept_features){
@@ -126,6 +145,8 @@ int vm_memory_init(struct vm *vm)
 		memset(s->host, 0, s->size);
 		err = map_piece(vm, s->gpa, (hpa_t)(uintptr_t)s->host, s->size);
 	}
+	if (!err)
+		err = map_apic_access(vm);
 	if (err)
 		print_no_memory(vm->config, "no memory for its page tables");
 	vm->eptp = ept_eptp(&vm->ept);
@@ -142,6 +163,7 @@ void vm_memory_free(struct vm *vm)
 	vm->mem = (struct guest_mem){ 0 };
 	vm->ept = (struct ept){ 0 };
 	vm->vcpus = 0;
+	vm->apic_access = 0;
 }
 
 /* --- self-test: every entry of the EPT leads to memory of this VM, and to nothing else --- */
@@ -186,7 +208,7 @@ bool vm_memory_selftest(const struct vm *vm)
 	bool ok;
 
 	(void)ept_walk(&vm->ept, check_entry, &t);
-	ok = !t.faults && t.bytes == guest_mem_size(&vm->mem);
+	ok = !t.faults && t.bytes == guest_mem_size(&vm->mem) + (vm->apic_access ? PAGE_SIZE : 0);
 	pr_info("selftest: ept of vm %s: %llu leaves, %llu tables, %llu MiB: %s\n",
 		vm->config->name, (unsigned long long)t.leaves, (unsigned long long)t.tables,
 		(unsigned long long)(t.bytes >> 20), ok ? "all its own" : "FAILED");

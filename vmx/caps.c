@@ -92,10 +92,26 @@ void vmx_caps_read(struct vmx_caps *caps)
 		if ((group_offer(caps, f->group) & f->bits) == f->bits)
 			caps->present |= BIT(i);
 	}
+	/* SDM, "VM-Execution Control Fields": posting goes with acknowledging on exit. */
+	if (!(caps->control[VMX_EXIT].may_be_1 & EXIT_ACK_INTERRUPT))
+		caps->present &= ~BIT(VMX_POSTED_INTERRUPTS);
 	/* VPID is of use only with INVVPID: it is how a recycled tag is cleaned. */
 	if (!(caps->ept_vpid & EPT_CAP_INVVPID) || !(caps->ept_vpid & EPT_CAP_INVVPID_ALL))
 		caps->present &= ~BIT(VMX_VPID);
 }
+
+/*
+ * What VM entry refuses without something else (SDM, "VM-Execution Control Fields" of "Checks on VMX
+ * Controls"), or what is no use without it: the virtual-APIC page comes with the TPR shadow. In the
+ * order in which one takes away the other.
+ */
+static const struct {
+	enum vmx_feature feature, on;
+} dependence[] = {
+	{ VMX_X2APIC_MODE, VMX_TPR_SHADOW },    { VMX_APIC_ACCESSES, VMX_TPR_SHADOW },
+	{ VMX_APIC_REGISTERS, VMX_TPR_SHADOW }, { VMX_VID, VMX_TPR_SHADOW },
+	{ VMX_POSTED_INTERRUPTS, VMX_VID },
+};
 
 void vmx_caps_choose(struct vmx_caps *caps, const struct vmx_platform *platform, u64 mask,
 		     u64 unmask)
@@ -115,9 +131,10 @@ void vmx_caps_choose(struct vmx_caps *caps, const struct vmx_platform *platform,
 		if (vmx_feature_info[i].planned)
 			caps->used &= ~BIT(i);
 	}
-	/* SDM, "Checks on VMX Controls": virtualize x2APIC mode needs the TPR shadow. */
-	if (!vmx_uses(caps, VMX_TPR_SHADOW))
-		caps->used &= ~BIT(VMX_X2APIC_MODE);
+	for (unsigned int i = 0; i < ARRAY_SIZE(dependence); i++) {
+		if (!vmx_uses(caps, dependence[i].on))
+			caps->used &= ~BIT(dependence[i].feature);
+	}
 }
 
 int vmx_controls_choose(const struct vmx_caps *caps, struct vmx_controls *controls)
@@ -146,6 +163,8 @@ int vmx_controls_choose(const struct vmx_caps *caps, struct vmx_controls *contro
 	}
 	if (!vmx_uses(caps, VMX_TPR_SHADOW))
 		controls->word[VMX_CPU] |= CPU_CR8_LOAD_EXITING | CPU_CR8_STORE_EXITING;
+	if (vmx_uses(caps, VMX_POSTED_INTERRUPTS))
+		controls->word[VMX_EXIT] |= EXIT_ACK_INTERRUPT;
 	for (unsigned int i = 0; i < ARRAY_SIZE(caps->control); i++)
 		controls->word[i] |= caps->control[i].must_be_1;
 	for (unsigned int i = 0; i < ARRAY_SIZE(unwanted); i++) {

@@ -109,12 +109,22 @@
 #define PENDING_DEBUG_BS BIT(14) /* single step */
 
 /* Exit qualification of an EPT violation */
-#define EPT_VIOLATION_READ         BIT(0)
-#define EPT_VIOLATION_WRITE        BIT(1)
-#define EPT_VIOLATION_FETCH        BIT(2)
-#define EPT_VIOLATION_PERMISSIONS  GENMASK(5, 3)
-#define EPT_VIOLATION_LINEAR_VALID BIT(7)
-#define EPT_VIOLATION_TRANSLATED   BIT(8) /* clear: the access was the guest's own page walk */
+#define EPT_VIOLATION_READ           BIT(0)
+#define EPT_VIOLATION_WRITE          BIT(1)
+#define EPT_VIOLATION_FETCH          BIT(2)
+#define EPT_VIOLATION_PERMISSIONS    GENMASK(5, 3)
+#define EPT_VIOLATION_LINEAR_VALID   BIT(7)
+#define EPT_VIOLATION_TRANSLATED     BIT(8) /* clear: the access was the guest's own page walk */
+#define EPT_VIOLATION_NMI_UNBLOCKING BIT(12)
+
+/* Exit qualification of an APIC access */
+#define APIC_ACCESS_OFFSET  0xfffu
+#define APIC_ACCESS_TYPE(q) ((unsigned int)((q) >> 12 & 0xf))
+#define APIC_ACCESS_READ    0 /* these two: by linear address, and not while an event is delivered */
+#define APIC_ACCESS_WRITE   1
+
+/* Guest interrupt status */
+#define INTERRUPT_STATUS(rvi, svi) ((u32)(rvi) | (u32)(svi) << 8)
 
 /* Segment access rights, as in a VMCS */
 #define AR_TYPE_CODE_RA  0xbu /* execute/read, accessed */

@@ -31,7 +31,7 @@ void guest_main(void)
 	MEASURE("wrmsr", "mov $0x6e0, %%ecx\n\txor %%eax, %%eax\n\txor %%edx, %%edx\n\twrmsr");
 	MEASURE("out", "out %%al, $0x80");
 	MEASURE("in", "in $0x80, %%al");
-	MEASURE("mmio", "mov 0xfee00030, %%eax");
+	MEASURE("mmio", "mov 0xfec00000, %%eax");
 	MEASURE("xsetbv",
 		"mov %%cr4, %%rax\n\tbts $18, %%rax\n\tmov %%rax, %%cr4\n\txor %%ecx, %%ecx\n\t"
 		"xor %%edx, %%edx\n\tmov $1, %%eax\n\txsetbv");

@@ -183,17 +183,22 @@ static void check_addresses(void)
 	       "from ring 3: %lx", r.rcx);
 }
 
-/* Writes count as whole, aligned 32-bit registers alone. */
+/*
+ * Writes count as whole, aligned 32-bit registers. Of those within a register, which the manual leaves
+ * undefined, a processor that virtualizes the page stores just the bytes written.
+ */
 static void check_odd_writes(void)
 {
 	static const struct {
 		const char *name, *code;
 		size_t len;
-		u32 offset;
+		u32 offset, stored;
 	} writes[] = {
-		{ "a byte", "\x88\x0f", 2, 0 },           { "a word", "\x66\x89\x0f", 3, 0 },
-		{ "a byte inside", "\x88\x0f", 2, 1 },    { "a dword off by 4", "\x89\x0f", 2, 4 },
-		{ "a dword off by 1", "\x89\x0f", 2, 1 },
+		{ "a byte", "\x88\x0f", 2, 0, 0x5099 },
+		{ "a word", "\x66\x89\x0f", 3, 0, 0x0099 },
+		{ "a byte inside", "\x88\x0f", 2, 1, 0x9900 },
+		{ "a dword off by 4", "\x89\x0f", 2, 4, 0x5000 },
+		{ "a dword off by 1", "\x89\x0f", 2, 1, 0x5000 },
 	};
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(writes); i++) {
@@ -201,8 +206,9 @@ static void check_odd_writes(void)
 
 		*reg(STORAGE) = 0x5000;
 		report(run_code(writes[i].code, writes[i].len, &r) == NONE &&
-			       *reg(STORAGE) == 0x5000,
-		       "a write of %s changes nothing: %x", writes[i].name, *reg(STORAGE));
+			       (*reg(STORAGE) == 0x5000 || *reg(STORAGE) == writes[i].stored),
+		       "a write of %s changes nothing, or what is written: %x", writes[i].name,
+		       *reg(STORAGE));
 	}
 	*reg(LAPIC + 0x30) = 0;
 	report(*reg(VERSION) == 0x01050014, "a read-only register");

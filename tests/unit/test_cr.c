@@ -264,7 +264,7 @@ static void flush(void **state)
 {
 	(void)state;
 	for (unsigned int vpid = 0; vpid < 2; vpid++) {
-		rig_mask = vpid ? 0 : BIT(VMX_VPID);
+		rig_mask = RIG_SOFTWARE | (vpid ? 0 : BIT(VMX_VPID));
 		rig_restart();
 		fake_invvpids = 0;
 		assert_true(mov(4, CR4_PAE | CR4_PGE));

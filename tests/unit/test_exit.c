@@ -15,7 +15,6 @@ static const u8 unexpected[] = {
 	EXIT_SIPI,
 	EXIT_IO_SMI,
 	EXIT_OTHER_SMI,
-	EXIT_NMI_WINDOW,
 	EXIT_INVLPG,
 	EXIT_RDTSC,
 	EXIT_MOV_DR,
@@ -23,12 +22,9 @@ static const u8 unexpected[] = {
 	EXIT_MONITOR_TRAP_FLAG,
 	EXIT_RESERVED_38,
 	EXIT_RESERVED_42,
-	EXIT_APIC_ACCESS,
-	EXIT_VIRTUALIZED_EOI,
 	EXIT_GDTR_IDTR_ACCESS,
 	EXIT_LDTR_TR_ACCESS,
 	EXIT_RDTSCP,
-	EXIT_APIC_WRITE,
 	EXIT_RDRAND,
 	EXIT_INVPCID,
 	EXIT_RDSEED,
@@ -159,7 +155,8 @@ static void simple_exits(void **state)
 {
 	static const u8 advance[] = { EXIT_INVD, EXIT_WBINVD, EXIT_PAUSE };
 	static const u8 resume[] = { EXIT_TPR_BELOW_THRESHOLD, EXIT_PREEMPTION_TIMER,
-				     EXIT_EXTERNAL_INTERRUPT };
+				     EXIT_EXTERNAL_INTERRUPT, EXIT_INTERRUPT_WINDOW,
+				     EXIT_NMI_WINDOW };
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(advance); i++) {
 		rig_start(state);
@@ -174,6 +171,19 @@ static void simple_exits(void **state)
 		assert_no_exception();
 		assert_int_equal(fake_x86.irq_windows, resume[i] == EXIT_EXTERNAL_INTERRUPT);
 	}
+}
+
+/* Claim: a host interrupt that the exit has acknowledged has its handler called, and no other one does. */
+static void acknowledged_interrupt(void **state)
+{
+	(void)state;
+	rig_mask = 0;
+	rig_restart();
+	fake_vmcs_set(VM_EXIT_INTERRUPTION_INFO, INTR_INFO_VALID | INTR_TYPE_EXTERNAL | 0x30);
+	assert_true(rig_exit(EXIT_EXTERNAL_INTERRUPT, 0));
+	assert_int_equal(rig_acknowledged, 0x30);
+	assert_int_equal(fake_x86.irq_windows, 0);
+	assert_false(rig_advanced());
 }
 
 /* Claim: each exit is counted once, under its reason. */
@@ -398,6 +408,7 @@ int main(void)
 		cmocka_unit_test_setup(undefined_instructions, rig_start),
 		cmocka_unit_test_setup(unexpected_exits, rig_start),
 		cmocka_unit_test_setup(simple_exits, rig_start),
+		cmocka_unit_test_setup(acknowledged_interrupt, rig_start),
 		cmocka_unit_test_setup(counted, rig_start),
 		cmocka_unit_test_setup(interrupted_event, rig_start),
 		cmocka_unit_test_setup(stale_vectoring, rig_start),

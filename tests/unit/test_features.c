@@ -82,8 +82,13 @@ static void presence(void **state)
 	assert_int_equal(caps.present, BIT(VMX_FEATURES) - 1);
 	for (unsigned int i = 0; i < VMX_FEATURES; i++) {
 		const struct vmx_feature_info *f = &vmx_feature_info[i];
-		u64 also = i == VMX_TPR_SHADOW ? BIT(VMX_X2APIC_MODE) : 0, used;
+		u64 also = 0, used;
 
+		if (i == VMX_TPR_SHADOW)
+			also = BIT(VMX_X2APIC_MODE) | BIT(VMX_APIC_ACCESSES) |
+			       BIT(VMX_APIC_REGISTERS) | BIT(VMX_VID) | BIT(VMX_POSTED_INTERRUPTS);
+		else if (i == VMX_VID)
+			also = BIT(VMX_POSTED_INTERRUPTS);
 		setup(state);
 		choose(0);
 		used = caps.used;
@@ -105,6 +110,21 @@ static void vpid(void **state)
 		take_away(VMX_EPT_VPID, needed[i]);
 		assert_false(caps.present & BIT(VMX_VPID));
 	}
+}
+
+/* Claim: posted interrupts go with acknowledging on exit, or not at all. */
+static void acknowledge(void **state)
+{
+	(void)state;
+	choose(0);
+	assert_int_equal(choose_controls(), 0);
+	assert_true(controls.word[VMX_PIN] & PIN_POSTED_INTERRUPTS);
+	assert_true(controls.word[VMX_EXIT] & EXIT_ACK_INTERRUPT);
+	choose(BIT(VMX_POSTED_INTERRUPTS));
+	assert_int_equal(choose_controls(), 0);
+	assert_false(controls.word[VMX_EXIT] & EXIT_ACK_INTERRUPT);
+	take_away(VMX_EXIT, EXIT_ACK_INTERRUPT);
+	assert_false(caps.present & BIT(VMX_POSTED_INTERRUPTS));
 }
 
 /* Claim: without bit 55 of the basic MSR the old capability MSRs count. */
@@ -303,6 +323,7 @@ int main(void)
 		cmocka_unit_test_setup(names, setup),
 		cmocka_unit_test_setup(presence, setup),
 		cmocka_unit_test_setup(vpid, setup),
+		cmocka_unit_test_setup(acknowledge, setup),
 		cmocka_unit_test_setup(old_msrs, setup),
 		cmocka_unit_test_setup(required_controls, setup),
 		cmocka_unit_test_setup(insisting_cpu, setup),

@@ -185,34 +185,70 @@ static void xss(void **state)
 		assert_false(wrmsr_exit(IA32_XSS, BIT(bit)));
 }
 
-/* Claim: the TPR's MSR passes in x2APIC mode with the control for it, and in no other case. */
-static void x2apic_tpr(void **state)
+/* The SDM's lists: what RDMSR finds in the page, and what WRMSR does there. */
+static bool read_virtualized(u32 msr, bool registers, bool vid)
 {
-	u32 tpr = IA32_X2APIC(APIC_TPR);
+	switch (msr) {
+	case 0x808: return true;
+	case 0x80a: return registers && vid; /* the processor keeps it only with VID */
+	case 0x802:
+	case 0x803:
+	case 0x80d:
+	case 0x80f:
+	case 0x828:
+	case 0x838:
+	case 0x83e: return registers;
+	}
+	return registers && ((msr >= 0x810 && msr <= 0x827) || (msr >= 0x832 && msr <= 0x837));
+}
+
+static bool write_virtualized(u32 msr, bool vid)
+{
+	return msr == 0x808 || (vid && (msr == 0x80b || msr == 0x83f));
+}
+
+static void check_x2apic_msrs(bool able, bool registers, bool vid)
+{
+	assert_int_equal(!!(fake_vmcs_get(SECONDARY_CONTROLS) & CPU2_VIRTUALIZE_X2APIC_MODE), able);
+	for (u32 msr = 0x800; msr < 0x900; msr++) {
+		assert_int_equal(passes(msr, false), able && read_virtualized(msr, registers, vid));
+		assert_int_equal(passes(msr, true), able && write_virtualized(msr, vid));
+	}
+}
+
+/*
+ * Claim: of the local APIC's MSRs pass exactly those that the processor virtualizes, in x2APIC mode with
+ * the control for it; in every other case the guest would reach the host's APIC.
+ */
+static void x2apic_passes(void **state)
+{
+	static const enum vmx_feature features[] = { VMX_X2APIC_MODE, VMX_TPR_SHADOW,
+						     VMX_APIC_REGISTERS, VMX_VID };
 
 	(void)state;
-	for (unsigned int masked = 0; masked < 3; masked++) {
-		bool able = !masked;
+	for (unsigned int masked = 0; masked < 16; masked++) {
+		bool able, vid;
 
-		rig_mask = masked == 1   ? BIT(VMX_X2APIC_MODE)
-			   : masked == 2 ? BIT(VMX_TPR_SHADOW)
-					 : 0;
+		rig_mask = 0;
+		for (unsigned int i = 0; i < 4; i++)
+			rig_mask |= masked >> i & 1 ? BIT(features[i]) : 0;
 		rig_restart();
-		assert_false(passes(tpr, false) || passes(tpr, true));
+		able = !(masked & 3);
+		vid = !(masked & 8);
+		check_x2apic_msrs(false, false, false);
 		assert_true(wrmsr_exit(IA32_APIC_BASE, VLAPIC_MMIO_BASE | APIC_BASE_EN |
 							       APIC_BASE_EXTD | APIC_BASE_BSP));
-		assert_int_equal(passes(tpr, false), able);
-		assert_int_equal(passes(tpr, true), able);
-		assert_int_equal(
-			!!(fake_vmcs_get(SECONDARY_CONTROLS) & CPU2_VIRTUALIZE_X2APIC_MODE), able);
-		/* and nothing else of it */
-		for (u32 msr = 0x800; msr < 0x900; msr++) {
-			if (msr != tpr)
-				assert_false(passes(msr, false) || passes(msr, true));
+		check_x2apic_msrs(able, !(masked & 4), vid);
+		if (able && vid) { /* disabled by its SVR: the processor would not know */
+			assert_true(wrmsr_exit(IA32_X2APIC(APIC_SVR), 0xff));
+			vcpu_inject(&rig_vcpu);
+			check_x2apic_msrs(false, false, false);
+			assert_true(wrmsr_exit(IA32_X2APIC(APIC_SVR), 0x1ff));
+			vcpu_inject(&rig_vcpu);
+			check_x2apic_msrs(true, !(masked & 4), true);
 		}
 		assert_true(wrmsr_exit(IA32_APIC_BASE, VLAPIC_MMIO_BASE | APIC_BASE_BSP));
-		assert_false(passes(tpr, false) || passes(tpr, true));
-		assert_false(fake_vmcs_get(SECONDARY_CONTROLS) & CPU2_VIRTUALIZE_X2APIC_MODE);
+		check_x2apic_msrs(false, false, false);
 	}
 }
 
@@ -391,7 +427,7 @@ int main(void)
 		cmocka_unit_test_setup(tsc_aux, rig_start),
 		cmocka_unit_test_setup(hidden, rig_start),
 		cmocka_unit_test_setup(xss, rig_start),
-		cmocka_unit_test_setup(x2apic_tpr, rig_start),
+		cmocka_unit_test_setup(x2apic_passes, rig_start),
 		cmocka_unit_test_setup(x2apic_registers, rig_start),
 		cmocka_unit_test_setup(tsc, rig_start),
 		cmocka_unit_test_setup(deadline, rig_start),

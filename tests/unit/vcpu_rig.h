@@ -23,7 +23,9 @@
 #include "vmm/host.h"
 #include "vmm/msr.h"
 #include "vmm/panic.h"
+#include "vmm/trap.h"
 #include "vmm/vcpu.h"
+#include "vmm/vcpu_irq.h"
 #include "vmm/vm.h"
 #include "vmx/controls.h"
 
@@ -49,15 +51,40 @@ void host_kick(struct cpu *cpu)
 	(void)cpu;
 }
 
+static unsigned int rig_interrupts;
+
 void host_interrupt(struct cpu *cpu)
 {
 	(void)cpu;
+	rig_interrupts++;
 }
 
 struct cpu *cpu_by_id(unsigned int id)
 {
 	(void)id;
 	return this_cpu();
+}
+
+static unsigned int rig_acknowledged; /* the last host interrupt that an exit has acknowledged */
+
+void trap_acknowledged(unsigned int vector)
+{
+	rig_acknowledged = vector;
+}
+
+#define RIG_POSTED_VECTOR 0x33
+
+u8 host_posted_vector(void)
+{
+	return RIG_POSTED_VECTOR;
+}
+
+static unsigned int rig_posts;
+
+void host_post(const struct cpu *cpu)
+{
+	(void)cpu;
+	rig_posts++;
 }
 
 struct cpu *this_cpu_or_null(void)
@@ -86,6 +113,7 @@ static void rig_eoi(void *ctx, u8 vector)
 	rig_eois++;
 }
 
+static const struct vlapic_ops *rig_real_ops; /* which the rig has replaced */
 static const struct vlapic_ops rig_lapic_ops = { rig_told, rig_told, rig_told, rig_sipi, rig_eoi };
 
 /* The capability MSRs of a CPU that can do everything and insists on nothing. */
@@ -155,6 +183,7 @@ static inline void rig_apic(void)
 
 	vapic_bus_init(&rig_vm->bus, vmm.tsc_hz, VAPIC_X2APIC | VAPIC_TSC_DEADLINE);
 	assert_int_equal(vcpu_apic_init(&rig_vcpu, page, false), 0);
+	rig_real_ops = rig_vcpu.lapic.ops;
 	rig_vcpu.lapic.ops = &rig_lapic_ops;
 	vlapic_virtual_wire(&rig_vcpu.lapic);
 }
@@ -204,12 +233,15 @@ static inline void rig_start_mode(enum guest_mode mode)
 	fake_vmcs_forget_writes();
 }
 
-/* For cmocka: 64-bit mode, nothing hidden, nothing masked. */
+/* Interrupts by software, whatever the fake processor could do. */
+#define RIG_SOFTWARE (BIT(VMX_VID) | BIT(VMX_POSTED_INTERRUPTS))
+
+/* For cmocka: 64-bit mode, nothing hidden, nothing masked but what delivers interrupts by itself. */
 static inline int rig_start(void **state)
 {
 	(void)state;
 	rig_hide = 0;
-	rig_mask = 0;
+	rig_mask = RIG_SOFTWARE;
 	rig_start_mode(GUEST_LONG64);
 	return 0;
 }

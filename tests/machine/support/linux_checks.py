@@ -47,6 +47,7 @@ REASONS = {
     "interrupt window": "an interrupt waited for IF",
     "CPUID": "always exits",
     "HLT": "the guest is idle",
+    "virtualized EOI": "of a level-triggered interrupt",
     "VMCALL": "Linux's probe for hypercalls",
     "control-register access": "bits of CR0 and CR4 that are the host's; CR8 without TPR shadow",
     "I/O instruction": "emulated devices",
