@@ -225,6 +225,13 @@ static const struct config_word yes_no_words[] = {
 	{ NULL, 0 },
 };
 
+static const struct config_word interrupts_words[] = {
+	{ "auto", INTERRUPTS_AUTO },
+	{ "software", INTERRUPTS_SOFTWARE },
+	{ "quiet", INTERRUPTS_QUIET },
+	{ NULL, 0 },
+};
+
 static const struct config_word restart_words[] = {
 	{ "never", RESTART_NEVER },
 	{ "on-crash", RESTART_ON_CRASH },
@@ -249,6 +256,7 @@ static const struct config_key lintel_keys[] = {
 	{ "log", parse_word, HOST(log_level), .words = log_words },
 	{ "mask", parse_mask, HOST(mask) },
 	{ "errata-ignore", parse_mask, HOST(unmask) },
+	{ "interrupts", parse_word, HOST(interrupts), .words = interrupts_words },
 	{ "selftest", parse_word, HOST(selftest), .words = yes_no_words },
 };
 

@@ -23,6 +23,9 @@ const struct config_names vmm_config_names = { vmx_mask_bits, cpuid_hide_bits };
 static struct cpu boot_cpu;
 static struct acpi_info acpi;
 
+/* `interrupts = quiet` cannot do without these. */
+#define INTERRUPTS_QUIET_NEEDS (BIT(VMX_TPR_SHADOW) | BIT(VMX_VID) | BIT(VMX_PREEMPTION_TIMER))
+
 /* Where there is a screen, leave people the time to read it. */
 #define GOODBYE_SECONDS 5
 
@@ -77,6 +80,32 @@ static int enter_vmx(void)
 	return vmx_on(&vmm.caps, region);
 }
 
+/* The `interrupts` key, in terms of features: what else is not to be used, and what in spite of an erratum. */
+static void choose_features(const struct host_config *config, const struct vmx_platform *platform)
+{
+	const u64 virtual_interrupts = BIT(VMX_VID) | BIT(VMX_POSTED_INTERRUPTS);
+	u64 mask = config->mask, unmask = config->unmask;
+
+	vmm.quiet = config->interrupts == INTERRUPTS_QUIET;
+	if (vmm.quiet &&
+	    (vmm.caps.present & ~mask & INTERRUPTS_QUIET_NEEDS) != INTERRUPTS_QUIET_NEEDS) {
+		pr_warn("lintel.conf: interrupts = quiet: needs vid and preemption-timer: by "
+			"software instead\n");
+		vmm.quiet = false;
+		mask |= virtual_interrupts;
+	}
+	if (vmm.quiet) {
+		mask |= BIT(VMX_POSTED_INTERRUPTS);
+		unmask |= BIT(VMX_VID);
+	}
+	if (config->interrupts == INTERRUPTS_SOFTWARE)
+		mask |= virtual_interrupts;
+	vmx_caps_choose(&vmm.caps, platform, mask, unmask);
+	if (vmm.quiet)
+		pr_info("vmx: quiet: virtual interrupts, with the machine's own held off while a "
+			"guest runs\n");
+}
+
 static int start_vmx(const struct host_config *config)
 {
 	struct vmx_platform platform = {
@@ -88,7 +117,7 @@ static int start_vmx(const struct host_config *config)
 	if (err)
 		return err;
 	vmx_caps_read(&vmm.caps);
-	vmx_caps_choose(&vmm.caps, &platform, config->mask, config->unmask);
+	choose_features(config, &platform);
 	err = vmx_controls_choose(&vmm.caps, &vmm.controls);
 	vmx_caps_report(&vmm.caps);
 	return err ? err : enter_vmx();

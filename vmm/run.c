@@ -15,6 +15,8 @@
 
 /* The CPUs may ask the scheduler from now on. */
 static atomic_bool begun;
+/* How often a guest exits in the quiet arrangement, since no interrupt of the machine makes it. */
+#define QUIET_HZ 10000
 
 void run_quit(void)
 {
@@ -82,16 +84,31 @@ static void entry_refused(struct vcpu *vcpu, enum vmx_entry_result result)
 	dump_vcpu(vcpu);
 }
 
+/*
+ * Quiet: a priority of 15 keeps every interrupt in this CPU's local APIC as long as the guest runs. (With
+ * the TPR shadow the guest's CR8 is not this one.)
+ */
+static enum vmx_entry_result enter_quietly(struct vcpu *vcpu)
+{
+	enum vmx_entry_result result;
+
+	write_cr8(15);
+	result = vmx_enter(&vcpu->regs, vcpu->launched);
+	write_cr8(0);
+	irq_window();
+	return result;
+}
+
 /* Into the guest and out again. Returns the host TSC after the exit. */
 static u64 enter(struct vcpu *vcpu, u64 now, u64 deadline)
 {
 	enum vmx_entry_result result;
 	u64 before = rdtsc();
 
-	arm(before, deadline);
+	arm(before, unlikely(vmm.quiet) ? MIN(deadline, before + vmm.tsc_hz / QUIET_HZ) : deadline);
 	if (likely(vcpu->entries++))
 		vcpu->ticks[vcpu->exit_reason & EXIT_REASON_BASIC] += before - now;
-	result = vmx_enter(&vcpu->regs, vcpu->launched);
+	result = unlikely(vmm.quiet) ? enter_quietly(vcpu) : vmx_enter(&vcpu->regs, vcpu->launched);
 	now = rdtsc();
 	atomic_store_explicit(&vcpu->mode, VCPU_OUT, memory_order_relaxed);
 	if (unlikely(result != VMX_EXITED)) {

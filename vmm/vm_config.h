@@ -20,6 +20,7 @@
 enum config_console { CONSOLE_AUTO, CONSOLE_COM1, CONSOLE_COM2, CONSOLE_FRAMEBUFFER };
 enum config_idle { IDLE_POWEROFF, IDLE_REBOOT, IDLE_STAY };
 enum config_vm_console { VM_CONSOLE_UART, VM_CONSOLE_VIRTIO };
+enum config_interrupts { INTERRUPTS_AUTO, INTERRUPTS_SOFTWARE, INTERRUPTS_QUIET };
 enum config_restart { RESTART_NEVER, RESTART_ON_CRASH, RESTART_ALWAYS };
 
 /*
@@ -36,8 +37,9 @@ struct config_names {
 struct host_config {
 	enum config_console console;
 	enum config_idle idle;
-	u64 mask;      /* VT-x features not to use: BIT(enum vmx_feature) */
-	u64 unmask;    /* VT-x features to use in spite of an erratum (`errata-ignore = ...`) */
+	u64 mask;   /* VT-x features not to use: BIT(enum vmx_feature) */
+	u64 unmask; /* VT-x features to use in spite of an erratum (`errata-ignore = ...`) */
+	enum config_interrupts interrupts; /* how guests get theirs */
 	bool selftest; /* `selftest = yes`: dump and check page tables and EPTs at start */
 	u8 log_level;  /* enum log_level, `log = error|warning|info|debug` */
 };

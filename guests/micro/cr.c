@@ -20,14 +20,6 @@ static int set_cr4(u64 value)
 	return TRY("mov %0, %%cr4", : : "r"(value) : "memory");
 }
 
-static u64 read_cr8(void)
-{
-	u64 v;
-
-	__asm__ volatile("mov %%cr8, %0" : "=r"(v));
-	return v;
-}
-
 static void check_cr0(void)
 {
 	static const u64 free_bits[] = { CR0_MP, CR0_EM, CR0_TS, CR0_NE,

@@ -9,7 +9,7 @@
 #include "lib/x86.h"
 
 struct fake_x86 {
-	u64 cr0, cr2, cr3, cr4;
+	u64 cr0, cr2, cr3, cr4, cr8;
 	u64 dr0, dr1, dr2, dr3, dr6, dr7;
 	u64 xcr0;
 	u64 tsc;                                           /* what RDTSC reads; 0: the real one */
