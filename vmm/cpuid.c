@@ -387,6 +387,14 @@ void cpuid_build(struct cpuid_table *table, const struct vmx_caps *caps, u64 hid
 	}
 }
 
+void cpuid_hint_realtime(struct cpuid_table *table)
+{
+	struct cpuid_entry *e = find(table, PV_CPUID_FEATURES, 0);
+
+	if (e)
+		e->regs.edx |= PV_HINT_REALTIME;
+}
+
 bool cpuid_needs_cr4(u32 leaf)
 {
 	return leaf == 1;

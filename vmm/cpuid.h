@@ -40,6 +40,9 @@ u64 cpuid_hide_bits(const char *name);
 void cpuid_build(struct cpuid_table *table, const struct vmx_caps *caps, u64 hide, unsigned int id,
 		 unsigned int cpus, u64 tsc_hz);
 
+/* Tell the guest, if it sees KVM's leaves, that each of its vCPUs has a CPU to itself: not to give way. */
+void cpuid_hint_realtime(struct cpuid_table *table);
+
 /*
  * The answer to CPUID with EAX = @leaf, ECX = @subleaf; @cr4 is the guest's. All zeroes for what
  * is not in the table. Leaf 0DH reads the XCR0 of this CPU, which has to be the guest's.

@@ -23,7 +23,7 @@ enum pv_feature {
 	PV_FEATURE_CLOCK_STABLE = 24, /* PV_CLOCK_STABLE in the flags means something */
 };
 
-#define PV_HINT_REALTIME BIT(0) /* each vCPU has a CPU of its own */
+#define PV_HINT_REALTIME 0x1u /* each vCPU has a CPU of its own */
 
 enum pv_msr {
 	PV_MSR_WALL_CLOCK = 0x4b564d00,

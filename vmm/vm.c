@@ -63,6 +63,8 @@ static int init_vcpu(struct vm *vm, unsigned int id, bool x2apic)
 	vcpu->vm = vm;
 	vcpu->id = id;
 	cpuid_build(&vcpu->cpuid, &vmm.caps, vm->config->hide, id, vm->config->cpus, vmm.tsc_hz);
+	if (placement_pin(vm->config, id) != SCHED_NOBODY && !vm->config->cap)
+		cpuid_hint_realtime(&vcpu->cpuid);
 	if (!id) {
 		init_bus(vm, &vcpu->cpuid);
 		msr_bitmap_build(vm->msr_bitmap[MSR_BITMAP_PLAIN], vcpu, false);

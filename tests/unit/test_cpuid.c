@@ -254,9 +254,13 @@ static void hypervisor(void **state)
 	assert_int_equal(answer(0x40000001, 0, EAX), 0x1003aea); /* see vmm/pv_abi.h */
 	assert_int_equal(answer(0x40000001, 0, EDX), 0);
 	assert_int_equal(answer(0x40000010, 0, EAX), 2345678);
+	cpuid_hint_realtime(&table);
+	assert_int_equal(answer(0x40000001, 0, EDX), 1);
 	build(cpuid_hide_bits("invariant-tsc"), 1);
 	assert_int_equal(answer(0x40000001, 0, EAX), 0x3aea);
+	assert_int_equal(answer(0x40000001, 0, EDX), 0);
 	build(cpuid_hide_bits("pv"), 1);
+	cpuid_hint_realtime(&table); /* there is nothing to hint at */
 	assert_false(has(1, 0, ECX, 31));
 	for (u32 leaf = 0x40000000; leaf <= 0x40000100; leaf++)
 		assert_int_equal(answer(leaf, 0, EAX) | answer(leaf, 0, EBX), 0);
