@@ -1,7 +1,7 @@
 /*
  * The paravirtual interface that Linux knows from KVM, on all CPUs: every MSR and hypercall,
  * and what happens to addresses that no guest should register. "processors=N": the VM's CPUs
- * share N of the machine's.
+ * share N of the machine's. "pinned": each has one to itself.
  */
 #include "kvm.h"
 #include "lib/string.h"
@@ -486,6 +486,8 @@ void guest_main(void)
 		report(false, "no paravirtual interface");
 		return;
 	}
+	report((cpuid(KVM_FEATURES, 0).edx & 1) == option("pinned"),
+	       "the hint that each CPU has a processor: %x", cpuid(KVM_FEATURES, 0).edx);
 	check_range();
 	check_addresses();
 	if (!smp_start())
