@@ -9,6 +9,7 @@
 #define ADDITIONS 20000
 #define LOCKINGS  300
 #define CHANGES   40
+#define FAULTS    20000
 #define RUN       400000 /* microseconds that all CPUs count */
 
 static volatile u32 ready;
@@ -224,6 +225,55 @@ static void check_translations(void)
 	window_map(7, 0);
 }
 
+/* --- exceptions between interrupts: each is taken once, where it is, on its own stack --- */
+
+static u64 faulting_rsp;
+static volatile u32 faults, misplaced;
+static volatile bool faulting;
+
+static bool take_fault(struct frame *f)
+{
+	if (f->vector != UD)
+		return false;
+	faults++;
+	misplaced += f->rsp != faulting_rsp || !(f->rflags & RFLAGS_IF);
+	f->rsp = faulting_rsp;
+	f->rflags |= RFLAGS_IF;
+	f->rip += 2;
+	return true;
+}
+
+static void fault(void *arg)
+{
+	(void)arg;
+	irq_enable();
+	faulting = true;
+	for (u32 n = 0; n < FAULTS; n++)
+		__asm__ volatile("mov %%rsp, %0\n\tud2" : "=m"(faulting_rsp) : : "memory");
+	faulting = false;
+}
+
+static bool (*interrupts)(struct frame *f);
+
+static bool take_either(struct frame *f)
+{
+	return take_fault(f) || interrupts(f);
+}
+
+static void check_exceptions(void)
+{
+	interrupts = trap_hook;
+	trap_hook = take_either;
+	cpu_call(1, fault, NULL);
+	WAIT(faulting, SECOND);
+	while (faulting)
+		send_ipi(ICR_ASSERT | SHOOTDOWN, cpus[1].apic_id);
+	report(cpu_wait(1) && faults == FAULTS && !misplaced,
+	       "%u exceptions between interrupts: %u taken, %u misplaced", FAULTS, faults,
+	       misplaced);
+	trap_hook = interrupts;
+}
+
 /* --- the order of stores: Intel SDM, "Memory Ordering" --- */
 
 static volatile u32 flag[2] __attribute__((aligned(64)));
@@ -339,6 +389,7 @@ void guest_main(void)
 	check_order();
 	check_code();
 	check_translations();
+	check_exceptions();
 	if (!option("shared"))
 		check_fairness();
 }

@@ -116,8 +116,8 @@ def _from_path(found: str) -> Bochs:
 
 def _shim() -> Path:
     """The preload library, compiled once per version of its source."""
-    source = TOOLS / "idiv-shim.c"
-    target = cache() / f"idiv-shim-{hashlib.sha256(source.read_bytes()).hexdigest()[:12]}.so"
+    source = TOOLS / "bochs-shim.c"
+    target = cache() / f"bochs-shim-{hashlib.sha256(source.read_bytes()).hexdigest()[:12]}.so"
     if not target.is_file():
         target.parent.mkdir(parents=True, exist_ok=True)
         new = target.with_suffix(f".{os.getpid()}")
@@ -138,23 +138,23 @@ def _preload(bochs: Bochs, library: Path) -> tuple[list[str], dict[str, str]]:
     return bochs.command, {**bochs.environment, "LD_PRELOAD": str(library)}
 
 
-def _divides_right(bochs: Bochs, library: Path) -> bool:
-    """Asks the emulator's own division function; see tools/idiv-shim.c."""
+def _faults(bochs: Bochs, library: Path) -> list[str]:
+    """Which of the faults that tools/bochs-shim.c mends this emulator has, as the library finds itself."""
     command, environment = _preload(bochs, library)
-    run = subprocess.run(command, env={**environment, "LINTEL_IDIV": "check"}, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=30)
-    answer = run.stdout.strip()
-    if answer not in ("right", "wrong", "absent"):
+    run = subprocess.run(command, env={**environment, "LINTEL_SHIM": "check"}, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=30)
+    answer = re.fullmatch(r"idiv=(\w+) resume=(\w+)", run.stdout.strip())
+    if not answer:
         raise LabError(f"Bochs does not start: {(run.stderr or run.stdout).strip()[-500:]}")
-    # Absent: built with the function inlined or hidden; nothing can be replaced then, and the fault was never seen there.
-    return answer != "wrong"
+    # Absent: built otherwise, so that nothing can be said and nothing mended.
+    return [name for name, finding in zip(("idiv", "resume"), answer.groups()) if finding == "wrong"]
 
 
 def prepare() -> Bochs:
-    """A Bochs that divides correctly."""
+    """A Bochs whose known faults are mended."""
     found, _ = in_path()
     bochs = _from_path(found) if found else _from_cache()
     library = _shim()
-    if not _divides_right(bochs, library):
+    if _faults(bochs, library):
         bochs.command, bochs.environment = _preload(bochs, library)
         bochs.shimmed = True
     return bochs
