@@ -1,10 +1,14 @@
 #include "vmm/dump.h"
 #include "lib/printk.h"
+#include "lib/spinlock.h"
 #include "vmm/cr.h"
 #include "vmm/gva.h"
 #include "vmm/vm.h"
 
 typedef unsigned long long ull;
+
+/* A text of many lines does not mix with another CPU's: VMs crash and end side by side. */
+static struct spinlock lock;
 
 static void dump_segment(const char *name, enum vmcs_segment seg)
 {
@@ -28,7 +32,7 @@ static void dump_code(const struct vcpu *vcpu)
 		       b[4], b[5], b[6], b[7]);
 }
 
-void dump_vcpu(const struct vcpu *vcpu)
+static void dump_state(const struct vcpu *vcpu)
 {
 	static const char *const names[] = { "ES", "CS", "SS", "DS", "FS", "GS", "LDTR", "TR" };
 	const struct guest_regs *g = &vcpu->regs;
@@ -60,6 +64,13 @@ void dump_vcpu(const struct vcpu *vcpu)
 	dump_code(vcpu);
 }
 
+void dump_vcpu(const struct vcpu *vcpu)
+{
+	spin_lock(&lock);
+	dump_state(vcpu);
+	spin_unlock(&lock);
+}
+
 struct exit_sum {
 	u64 exits, ticks;
 };
@@ -81,7 +92,7 @@ static void dump_exit_row(const struct exit_sum *sum, const char *name)
 		(ull)(sum->exits ? sum->ticks / sum->exits : 0), name);
 }
 
-void dump_exits(const struct vm *vm)
+static void dump_exits(const struct vm *vm)
 {
 	struct exit_sum sum[VMX_EXIT_REASON_COUNT], total = { 0, 0 };
 
@@ -115,7 +126,7 @@ static void dump_device(u64 count, const char *kind, const char *name)
 		pr_info("  %10llu  %s %s\n", (ull)count, kind, name);
 }
 
-void dump_devices(const struct vm *vm)
+static void dump_devices(const struct vm *vm)
 {
 	const struct machine *m = &vm->machine;
 
@@ -127,4 +138,13 @@ void dump_devices(const struct vm *vm)
 	for (unsigned int i = 0; i < vm->mmio.ranges; i++)
 		dump_device(vm->mmio.range[i].accesses, "mmio", vm->mmio.range[i].name);
 	dump_device(m->mmio_unclaimed, "mmio", "(nothing there)");
+}
+
+void dump_end(const struct vm *vm)
+{
+	spin_lock(&lock);
+	pr_info("vm %s: stopped: %s\n", vm->config->name, vm->reason);
+	dump_exits(vm);
+	dump_devices(vm);
+	spin_unlock(&lock);
 }

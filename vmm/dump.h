@@ -9,10 +9,7 @@ struct vm;
 /* Print the guest state of the current VMCS, which is @vcpu's. */
 void dump_vcpu(const struct vcpu *vcpu);
 
-/* Print the table of exits by reason, of all vCPUs together. */
-void dump_exits(const struct vm *vm);
-
-/* Print how often each device was accessed. */
-void dump_devices(const struct vm *vm);
+/* Print how @vm has ended, its exits by reason (all vCPUs together), and its accesses to devices. */
+void dump_end(const struct vm *vm);
 
 #endif

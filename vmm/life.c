@@ -1,8 +1,8 @@
 #include "vmm/life.h"
 #include "lib/printk.h"
-#include "lib/spinlock.h"
 #include "vmm/ap.h"
 #include "vmm/console.h"
+#include "vmm/dump.h"
 #include "vmm/host.h"
 #include "vmm/placement.h"
 #include "vmm/vcpu.h"
@@ -14,9 +14,6 @@
 #define BACKOFF_MAX_SHIFT  6
 
 static atomic_bool quit;
-
-/* The tables that are printed when VMs end must not mix. */
-static struct spinlock report_lock;
 
 static void not_started(struct vm *vm)
 {
@@ -60,9 +57,7 @@ static void reap(struct vm *vm, u64 now)
 	if (!vm_has_left_cpus(vm))
 		return; /* the CPU that lets go of its last vCPU kicks this one */
 	vm_drain_console(vm);
-	spin_lock(&report_lock);
-	vm_report(vm);
-	spin_unlock(&report_lock);
+	dump_end(vm);
 	vm_finish(vm);
 	delay = restart_delay(vm);
 	if (atomic_load(&quit) || !vm_wants_restart(vm)) {

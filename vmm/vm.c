@@ -4,7 +4,6 @@
 #include "lib/printk.h"
 #include "lib/string.h"
 #include "vmm/console.h"
-#include "vmm/dump.h"
 #include "vmm/ap.h"
 #include "vmm/guest_image.h"
 #include "vmm/host.h"
@@ -264,13 +263,6 @@ bool vm_has_left_cpus(const struct vm *vm)
 			return false;
 	}
 	return true;
-}
-
-void vm_report(struct vm *vm)
-{
-	pr_info("vm %s: stopped: %s\n", vm->config->name, vm->reason);
-	dump_exits(vm);
-	dump_devices(vm);
 }
 
 void vm_finish(struct vm *vm)

@@ -133,9 +133,6 @@ bool vm_has_left_cpus(const struct vm *vm);
 /* Wait until the line has taken what the guest sent, or is found dead. Its vCPUs have left their CPUs. */
 void vm_drain_console(struct vm *vm);
 
-/* Print how it ended, and its exits. */
-void vm_report(struct vm *vm);
-
 /* Take its memory back, scrubbed. No CPU has a vCPU of it. */
 void vm_finish(struct vm *vm);
 
