@@ -13,10 +13,13 @@
 #define PM_TIMER_HZ   3579545
 #define PM_TIMER_BITS 24
 
-/* As long as a CPU may have to wait for a processor, and more: two ticks never become one. */
-#define PERIOD 400000 /* microseconds */
+/*
+ * In microseconds. The period, and how late the last tick may be: longer than a CPU has to wait for a
+ * processor, even while the end of a VM is reported on a serial line, so that no two ticks become one.
+ */
+#define PERIOD 1000000
+#define LATE   1000000
 #define SHORT  20000
-#define LATE   400000
 
 struct cpu_clock {
 	struct time_info time;
