@@ -404,7 +404,6 @@ static u64 take(struct sched *s, unsigned int cpu, struct sched_entity *e)
 	set_state(s, e, SCHED_RUNNING);
 	e->cpu = cpu;
 	e->anchored = true;
-	e->wake_pending = false;
 	if (e != c->last)
 		c->turn_end = s->now + s->slice;
 	c->running = e;

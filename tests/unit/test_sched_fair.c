@@ -154,6 +154,58 @@ static void capped_always(void **state)
 	}
 }
 
+/* Claim: a VM that is alone on its CPU keeps it when those that had used up their caps come back. */
+static void beside_caps(void **state)
+{
+	struct sim_vm *free;
+
+	(void)state;
+	sim_init(4);
+	sim_busy_vm(100, 50, 4);
+	sim_busy_vm(100, 150, 4);
+	free = sim_busy_vm(100, 0, 1);
+	sim_run(SECONDS * SIM_HZ);
+	assert_close((double)sim_time_of(free) / SIM_HZ / SECONDS, 1, 0.01, "its part");
+}
+
+/* Claim: what a VM could not use, because it had one vCPU only, is not paid out when it has more. */
+static void no_arrears(void **state)
+{
+	struct sim_vm *few, *many;
+	u64 before;
+
+	(void)state;
+	sim_init(2);
+	few = sim_busy_vm(300, 0, 4);
+	for (int i = 1; i < 4; i++)
+		few->vcpu[i].wakes_at = 20 * SIM_HZ;
+	many = sim_busy_vm(100, 0, 4);
+	sim_run(20 * SIM_HZ);
+	assert_close((double)sim_time_of(many) / SIM_HZ, 20, TOLERANCE, "what few leave");
+	before = sim_time_of(many);
+	sim_run(SIM_HZ);
+	assert_close((double)(sim_time_of(many) - before) / SIM_HZ, 0.5, 0.2, "its part");
+}
+
+/* Claim: a VM that ran on many CPUs while nobody else wanted them is not made to wait for that. */
+static void no_penalty(void **state)
+{
+	struct sim_vm *many, *late;
+	u64 before;
+
+	(void)state;
+	sim_init(5);
+	many = sim_busy_vm(100, 0, 4);
+	sim_busy_vm(100, 0, 1);
+	late = sim_busy_vm(100, 0, 4);
+	for (int i = 0; i < 4; i++)
+		late->vcpu[i].wakes_at = 20 * SIM_HZ;
+	sim_run(20 * SIM_HZ);
+	before = sim_time_of(many);
+	sim_run(SIM_HZ);
+	assert_close((double)(sim_time_of(many) - before) / SIM_HZ, 2, 0.1, "its part");
+}
+
 /* VMs of two vCPUs that compute and two that sleep half of the time, for about @sleep at once. */
 static void run_mixed(unsigned int cpus, const u32 *weight, u64 sleep, bool timer)
 {
@@ -278,16 +330,18 @@ static void no_ticks(void **state)
 /* Claim: busy vCPUs stay on their CPU where fairness allows: most turns begin where the last one was. */
 static void stay(void **state)
 {
-	u64 asked = 0;
-
 	(void)state;
-	sim_init(4);
-	for (int i = 0; i < 8; i++)
-		sim_busy_vm(100, 0, 1);
-	sim_run(SECONDS * SIM_HZ);
-	for (int i = 0; i < 4; i++)
-		asked += sim.cpu[i].asked;
-	assert_in_range(sim.moves, 0, asked / 4);
+	for (unsigned int vcpus = 1; vcpus <= 4; vcpus *= 2) {
+		u64 asked = 0;
+
+		sim_init(4);
+		for (unsigned int i = 0; i < 8 / MIN(vcpus, 2u); i++)
+			sim_busy_vm(100, 0, vcpus);
+		sim_run(SECONDS * SIM_HZ);
+		for (int i = 0; i < 4; i++)
+			asked += sim.cpu[i].asked;
+		assert_in_range(sim.moves, 0, asked / 3);
+	}
 }
 
 /* Claim: VMs that come and go leave the shares of the others as they should be, and no counter wrong. */
@@ -319,11 +373,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(by_weight),     cmocka_unit_test(capped),
-		cmocka_unit_test(capped_always), cmocka_unit_test(with_sleepers),
-		cmocka_unit_test(same_loss),     cmocka_unit_test(light_sleeper),
-		cmocka_unit_test(long_sleeper),  cmocka_unit_test(with_pins),
-		cmocka_unit_test(no_ticks),      cmocka_unit_test(stay),
-		cmocka_unit_test(come_and_go),
+		cmocka_unit_test(capped_always), cmocka_unit_test(beside_caps),
+		cmocka_unit_test(no_arrears),    cmocka_unit_test(no_penalty),
+		cmocka_unit_test(with_sleepers), cmocka_unit_test(same_loss),
+		cmocka_unit_test(light_sleeper), cmocka_unit_test(long_sleeper),
+		cmocka_unit_test(with_pins),     cmocka_unit_test(no_ticks),
+		cmocka_unit_test(stay),          cmocka_unit_test(come_and_go),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
