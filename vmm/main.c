@@ -106,6 +106,20 @@ static void choose_features(const struct host_config *config, const struct vmx_p
 			"guest runs\n");
 }
 
+/* As often as a time slice ends where interrupts alone cannot be trusted to end one. */
+#define LOOK_HZ 100
+
+static u64 look_ticks(const struct vmx_platform *platform)
+{
+	const struct vmx_erratum *e = NULL;
+
+	while ((e = vmx_erratum_next(platform, e))) {
+		if (e->late)
+			return vmm.tsc_hz / LOOK_HZ;
+	}
+	return SCHED_NEVER;
+}
+
 static int start_vmx(const struct host_config *config)
 {
 	struct vmx_platform platform = {
@@ -116,6 +130,7 @@ static int start_vmx(const struct host_config *config)
 
 	if (err)
 		return err;
+	vmm.look_ticks = look_ticks(&platform);
 	vmx_caps_read(&vmm.caps);
 	choose_features(config, &platform);
 	err = vmx_controls_choose(&vmm.caps, &vmm.controls);

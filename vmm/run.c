@@ -10,11 +10,9 @@
 #include "vmm/vm.h"
 #include "vmx/controls.h"
 
-/* The longest that a guest runs before the VMM looks around: a net for interrupts that come late. */
-#define LOOK_HZ 100
-
 /* The CPUs may ask the scheduler from now on. */
 static atomic_bool begun;
+
 /* How often a guest exits in the quiet arrangement, since no interrupt of the machine makes it. */
 #define QUIET_HZ 10000
 
@@ -99,6 +97,24 @@ static enum vmx_entry_result enter_quietly(struct vcpu *vcpu)
 	return result;
 }
 
+/* Is the CPU that runs @vcpu its own? */
+static bool is_pinned(const struct vcpu *vcpu)
+{
+	return vcpu->sched.pin != SCHED_NOBODY;
+}
+
+/*
+ * Sleep until @deadline, or until somebody kicks @vcpu. Its CPU has nobody else to run, so that the
+ * scheduler need not be asked: an interrupt ends this, as it would end the guest's turn.
+ */
+static void sleep_in_place(struct vcpu *vcpu, u64 deadline)
+{
+	atomic_store(&vcpu->mode, VCPU_IN_GUEST);
+	if (!atomic_load(&vcpu->requests) && !can_go_on(vcpu))
+		host_idle(deadline);
+	atomic_store(&vcpu->mode, VCPU_OUT);
+}
+
 /* Into the guest and out again. Returns the host TSC after the exit. */
 static u64 enter(struct vcpu *vcpu, u64 now, u64 deadline)
 {
@@ -138,8 +154,13 @@ static bool run_vcpu(struct cpu *cpu, struct vcpu *vcpu, u64 until)
 			return true;
 		if (unlikely(atomic_load_explicit(&vcpu->requests, memory_order_relaxed)))
 			vcpu_obey_requests(vcpu);
-		if (blocks(vcpu))
-			return true;
+		if (blocks(vcpu)) {
+			if (!is_pinned(vcpu))
+				return true;
+			sleep_in_place(vcpu, MIN(alarm, until));
+			now = rdtsc();
+			continue;
+		}
 		atomic_store(&vcpu->mode, VCPU_IN_GUEST);
 		if (unlikely(atomic_load(&vcpu->requests))) {
 			atomic_store(&vcpu->mode, VCPU_OUT);
@@ -192,7 +213,9 @@ static void run_choice(struct cpu *cpu, const struct sched_choice *choice, u64 d
 
 	if (cpu->vcpu && cpu->vcpu != vcpu)
 		let_go(cpu);
-	deadline = MIN(MIN(choice->until, deadline), rdtsc() + vmm.tsc_hz / LOOK_HZ);
+	deadline = MIN(choice->until, deadline);
+	if (vmm.look_ticks != SCHED_NEVER)
+		deadline = MIN(deadline, rdtsc() + vmm.look_ticks);
 	blocked = run_vcpu(cpu, vcpu, deadline);
 	sched_put(&vmm.sched, cpu->id, rdtsc(), blocked, blocked ? wake_at(vcpu) : SCHED_NEVER);
 	if (vcpu->vm->state != VM_RUNNING)

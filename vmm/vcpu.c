@@ -10,6 +10,13 @@
 /* #DB and #AC because they can loop in their own delivery, #MC because it is the host's. */
 #define EXCEPTIONS_INTERCEPTED (BIT(VECTOR_DB) | BIT(VECTOR_AC) | BIT(VECTOR_MC))
 
+/*
+ * PAUSEs that are no more than the gap apart are one loop; one that lasts longer than the window (both
+ * in TSC ticks) waits for somebody who does not run. A kernel's critical sections are much shorter.
+ */
+#define PAUSE_LOOP_GAP    128
+#define PAUSE_LOOP_WINDOW 4096
+
 /* The order of the register numbers in instructions and exit qualifications. */
 static const u8 reg_offset[16] = {
 	offsetof(struct guest_regs, rax), offsetof(struct guest_regs, rcx),
@@ -108,6 +115,9 @@ static void init_controls(struct vcpu *vcpu)
 	const struct vm *vm = vcpu->vm;
 	u32 cpu2 = word[VMX_CPU2];
 
+	/* What spins on a CPU of its own takes nothing from anybody. */
+	if (vm->config->pin.count)
+		cpu2 &= ~(u32)CPU2_PAUSE_LOOP_EXITING;
 	/* A feature that the guest is not offered must be off, or it would work all the same. */
 	if (!cpuid_has(&vcpu->cpuid, 0x80000001, 0, CPUID_EDX, 27))
 		cpu2 &= ~(u32)CPU2_ENABLE_RDTSCP;
@@ -139,6 +149,10 @@ static void init_controls(struct vcpu *vcpu)
 		vmcs_write(VIRTUAL_PROCESSOR_ID, vcpu_vpid(vcpu));
 	if (cpu2 & CPU2_ENABLE_XSAVES)
 		vmcs_write(XSS_EXITING_BITMAP, 0);
+	if (cpu2 & CPU2_PAUSE_LOOP_EXITING) {
+		vmcs_write(PLE_GAP, PAUSE_LOOP_GAP);
+		vmcs_write(PLE_WINDOW, PAUSE_LOOP_WINDOW);
+	}
 }
 
 /* MSRs that a power-up sets, and INIT does not: SDM, "Processor State After Reset". */

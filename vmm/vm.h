@@ -100,6 +100,7 @@ struct vmm {
 	bool quiet;       /* `interrupts = quiet`: see run.c */
 	struct mtrr mtrr; /* of the boot CPU: the firmware keeps all CPUs alike */
 	u64 tsc_hz;
+	u64 look_ticks; /* the longest that a guest runs before the VMM looks around; SCHED_NEVER: no limit */
 	u64 start_tsc;
 	u64 epoch; /* seconds since 1970, at start_tsc */
 	unsigned int host_cpus;

@@ -81,9 +81,11 @@ u64 vmx_mask_bits(const char *name)
  */
 static const struct vmx_erratum errata[] = {
 	{ "Bochs", "BOCHS", false, BIT(VMX_VID) | BIT(VMX_POSTED_INTERRUPTS),
-	  "virtual interrupts are delivered with IF = 0, and lost by exits in mid-delivery" },
+	  "virtual interrupts are delivered with IF = 0, and lost by exits in mid-delivery",
+	  false },
 	{ "Bochs", "BOCHS", false, 0,
-	  "after an entry with IF = 0 physical interrupts do not exit: time slices bound it" },
+	  "after an entry with IF = 0 physical interrupts do not exit: time slices bound it",
+	  true },
 };
 
 const struct vmx_erratum *vmx_erratum_next(const struct vmx_platform *platform,

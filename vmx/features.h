@@ -69,6 +69,7 @@ struct vmx_erratum {
 	bool hypervisor;
 	u64 mask; /* BIT(feature)s that must not be used there; 0: nothing to avoid, but to know */
 	const char *what;
+	bool late; /* interrupts may come late: whoever runs a guest has to look around in time */
 };
 
 /* The next erratum of @platform after @prev (NULL: the first), or NULL. */
