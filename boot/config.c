@@ -104,7 +104,7 @@ static void vm_defaults(struct vm_config *vm, const char *name, unsigned int lin
 	vm->weight = CONFIG_WEIGHT_DEFAULT;
 	vm->memory = MIB(256);
 	vm->restart = RESTART_NEVER;
-	vm->console = VM_CONSOLE_UART;
+	vm->console = VM_CONSOLE_VIRTIO;
 }
 
 static bool enter_lintel(struct parser *p)

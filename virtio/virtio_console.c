@@ -18,12 +18,12 @@ enum { RX, TX };
  */
 #define LULL_HZ 50
 
-static void interrupt_tx(struct virtio_console *c, bool now)
+static void interrupt_tx_later(struct virtio_console *c)
 {
 	const struct vdev_env *env = c->dev.host->env;
 	u16 unsignaled = virtqueue_unsignaled(&c->queue[TX]);
 
-	if (now || unsignaled >= c->queue[TX].size / 2)
+	if (unsignaled >= c->queue[TX].size / 2)
 		virtio_interrupt(&c->dev, TX);
 	else if (unsignaled && c->lull.deadline == VDEV_NEVER)
 		env->set_timer(env->ctx, &c->lull, env->now(env->ctx) + env->tsc_hz / LULL_HZ);
@@ -31,7 +31,9 @@ static void interrupt_tx(struct virtio_console *c, bool now)
 
 static void lull_over(void *ctx)
 {
-	interrupt_tx(ctx, true);
+	struct virtio_console *c = ctx;
+
+	virtio_interrupt(&c->dev, TX);
 }
 
 static bool next_tx(struct virtio_console *c)
@@ -60,9 +62,7 @@ static size_t send_chunk(struct virtio_console *c)
 
 static void transmit(struct virtio_console *c)
 {
-	bool waited = c->tx_full;
-
-	interrupt_tx(c, true); /* for those before */
+	virtio_interrupt(&c->dev, TX); /* for those before */
 	c->tx_full = false;
 	for (size_t left = TX_BURST; next_tx(c);) {
 		size_t used = 1;
@@ -81,7 +81,7 @@ static void transmit(struct virtio_console *c)
 		c->tx_held = false;
 		virtio_push(&c->dev, TX, &c->tx, 0);
 	}
-	interrupt_tx(c, waited);
+	interrupt_tx_later(c);
 }
 
 /* While a buffer is at hand the driver need not tell of others. */
@@ -89,6 +89,7 @@ static bool next_rx(struct virtio_console *c)
 {
 	while (!c->rx_held) {
 		c->rx_held = virtio_pop(&c->dev, RX, &c->rx);
+		c->listens |= c->rx_held;
 		if (c->rx_held)
 			virtio_disable_kicks(&c->dev, RX);
 		else if (!virtio_enable_kicks(&c->dev, RX))
@@ -144,7 +145,7 @@ static void reset(void *ctx)
 	struct virtio_console *c = ctx;
 	const struct vdev_env *env = c->dev.host->env;
 
-	c->rx_held = c->tx_held = c->tx_full = c->sent = false;
+	c->rx_held = c->tx_held = c->tx_full = c->sent = c->listens = false;
 	env->set_timer(env->ctx, &c->lull, VDEV_NEVER);
 }
 

@@ -28,6 +28,7 @@ struct virtio_console {
 	bool tx_held;           /* tx is one, of which tx_done bytes were taken */
 	bool tx_full;           /* and the sink takes no more now */
 	bool sent;              /* something was, since the driver started */
+	bool listens;           /* it has given buffers for input */
 	u64 tx_done;            /* bytes */
 	struct vdev_timer lull; /* when interrupts for what was sent are due at the latest */
 	struct virtq_chain rx, tx;
@@ -41,10 +42,10 @@ void virtio_console_init(struct virtio_console *c, const struct virtio_host *hos
 void virtio_console_input(struct virtio_console *c);
 void virtio_console_output(struct virtio_console *c);
 
-/* Does a driver wait for input? */
+/* Is there a driver, and has it given buffers for input since it started? */
 static inline bool virtio_console_listens(const struct virtio_console *c)
 {
-	return virtio_live(&c->dev) && c->rx_held;
+	return virtio_live(&c->dev) && c->listens;
 }
 
 /* Has the driver sent anything since it started? */

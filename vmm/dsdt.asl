@@ -3,9 +3,9 @@
  *
  *	tools/dsdt-header vmm/dsdt.asl > vmm/dsdt.h
  *
- * Two things are left out on purpose. Processors: MADT lists them, and objects for them would only
- * bring in Linux's ACPI idle driver. A PCI root bridge: as long as no function but the host bridge
- * is plugged in, no bus is worth a scan.
+ * Processors are left out on purpose: the MADT lists them, and objects for them would only bring in
+ * Linux's ACPI idle driver. The PCI bus is in ssdt_pci.asl: where nothing is plugged in, no bus is
+ * worth a scan.
  */
 DefinitionBlock ("", "DSDT", 2, "LINTEL", "LINTELVM", 1)
 {

@@ -1,6 +1,5 @@
 #include "vmm/machine.h"
 #include "lib/printk.h"
-#include "vmm/console.h"
 #include "vmm/host.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
@@ -68,52 +67,8 @@ static void on_reset(void *ctx)
 	vm_stop(ctx, VM_END_RESET, "reset");
 }
 
-static size_t on_uart_tx(void *ctx, const u8 *data, size_t len)
-{
-	const struct vm *vm = ctx;
-
-	return console_guest_write(vm->id, data, len);
-}
-
-void machine_console_input(struct vm *vm)
-{
-	struct vuart *uart = &vm->machine.uart;
-	u8 byte;
-
-	/* One at a time: a byte is taken from the console only when the FIFO has room for it. */
-	while (vuart_rx_room(uart) && console_guest_read(vm->id, &byte, 1))
-		vuart_rx(uart, &byte, 1);
-}
-
-static void on_uart_rx_room(void *ctx)
-{
-	machine_console_input(ctx);
-}
-
-/* vCPUs that wait for room may go on once there is some. */
-static void release_held(struct vm *vm)
-{
-	for (unsigned int i = 0; i < vm->vcpus; i++) {
-		if (atomic_exchange(&vm->vcpu[i]->held, false))
-			vcpu_kick(vm->vcpu[i]);
-	}
-}
-
-void machine_console_output(struct vm *vm)
-{
-	vuart_tx_resume(&vm->machine.uart);
-	if (!machine_console_full(vm))
-		release_held(vm);
-}
-
-bool machine_console_full(const struct vm *vm)
-{
-	return vuart_tx_full(&vm->machine.uart);
-}
-
 static const struct vacpi_pm_ops pm_ops = { .sleep = on_sleep };
 static const struct vreset_ops reset_ops = { .reset = on_reset };
-static const struct vuart_ops uart_ops = { .tx = on_uart_tx, .rx_room = on_uart_rx_room };
 
 /* --- debug exit: a port whose write ends the VM, if the configuration names one --- */
 
@@ -171,16 +126,16 @@ static void init_devices(struct vm *vm, u64 epoch)
 	vpic_init(&m->pic, on_pic, vm);
 	vpit_init(&m->pit, &vm->env);
 	vrtc_init(&m->rtc, &vm->env, &rtc);
-	vuart_init(&m->uart, &vm->env, &uart_ops, vm, MACHINE_COM1_LINE);
 	vacpi_pm_init(&m->pm, &vm->env, &pm_ops, vm);
 	vreset_init(&m->reset, &reset_ops, vm);
 	vpci_init(&m->pci, &vreset_control_pio, &m->reset);
 }
 
-void machine_init(struct vm *vm, u64 epoch)
+int machine_init(struct vm *vm, u64 epoch)
 {
 	struct machine *m = &vm->machine;
 	struct pio_bus *pio = &vm->pio;
+	int err;
 
 	*m = (struct machine){ 0 };
 	*pio = (struct pio_bus){ 0 };
@@ -195,8 +150,10 @@ void machine_init(struct vm *vm, u64 epoch)
 	};
 	init_devices(vm, epoch);
 
-	/* The serial port first: it is looked up most. */
-	pio_register(pio, MACHINE_COM1, VUART_PORTS, &vuart_pio, &m->uart, "com1");
+	/* The console first: it is looked up most. */
+	err = machine_console_init(vm);
+	if (err)
+		return err;
 	pio_register(pio, MACHINE_PM_BASE, VACPI_PM_PORTS, &vacpi_pm_pio, &m->pm, "acpi-pm");
 	pio_register(pio, VPCI_BASE, VPCI_PORTS, &vpci_pio, &m->pci, "pci");
 	pio_register(pio, 0x20, 2, &vpic_master_ops, &m->pic, "pic");
@@ -212,4 +169,5 @@ void machine_init(struct vm *vm, u64 epoch)
 		      "ioapic");
 	if (vm->config->debug_exit)
 		pio_register(pio, vm->config->debug_exit, 1, &debug_exit_pio, vm, "debug-exit");
+	return 0;
 }

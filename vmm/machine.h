@@ -5,12 +5,12 @@
 #include "lib/types.h"
 #include "vioapic/vioapic.h"
 #include "vioapic/vpic.h"
+#include "vmm/machine_console.h"
 #include "vmm/vacpi_pm.h"
 #include "vmm/vpci.h"
 #include "vmm/vpit.h"
 #include "vmm/vreset.h"
 #include "vmm/vrtc.h"
-#include "vmm/vuart.h"
 
 #define MACHINE_PM_BASE   0x600
 #define MACHINE_COM1      0x3f8
@@ -26,27 +26,18 @@ struct machine {
 	struct vpic pic;
 	struct vpit pit;
 	struct vrtc rtc;
-	struct vuart uart;
+	struct machine_console console;
 	struct vacpi_pm pm;
 	struct vreset reset;
 	struct vpci pci;
-	u64 mmio_unclaimed; /* accesses, for the table of exits */
-	u16 lines;          /* levels of the ISA lines as devices drive them */
+	u64 mmio_unclaimed;           /* accesses, for the table of exits */
+	u16 lines;                    /* levels of the ISA lines as devices drive them */
+	u32 pci_asserting[PCI_LINES]; /* of each line of the PCI pins: which slots */
 };
 
 struct vm;
 
-/* Build @vm's devices, register their ports and reset them. */
-void machine_init(struct vm *vm, u64 epoch);
-
-/* The operator has typed, or the line has room again: tell the serial port. With vm->lock held. */
-void machine_console_input(struct vm *vm);
-void machine_console_output(struct vm *vm);
-
-/*
- * The guest has filled its transmitter, and the line is busy. It could be told so by LSR, but Linux's
- * console waits 10 ms and then writes all the same: the vCPU waits instead, and no byte is lost.
- */
-bool machine_console_full(const struct vm *vm);
+/* Build @vm's devices, register their ports and reset them. -ENOMEM. */
+int machine_init(struct vm *vm, u64 epoch) __must_check;
 
 #endif

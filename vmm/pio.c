@@ -1,9 +1,11 @@
 #include "vmm/pio.h"
 #include "lib/printk.h"
 
-void pio_register(struct pio_bus *bus, u16 base, u16 len, const struct pio_ops *ops, void *dev,
-		  const char *name)
+struct pio_range *pio_register(struct pio_bus *bus, u16 base, u16 len, const struct pio_ops *ops,
+			       void *dev, const char *name)
 {
+	struct pio_range *range = &bus->range[bus->ranges];
+
 	for (unsigned int i = 0; i < bus->ranges; i++) {
 		const struct pio_range *r = &bus->range[i];
 
@@ -12,7 +14,15 @@ void pio_register(struct pio_bus *bus, u16 base, u16 len, const struct pio_ops *
 	}
 	if (bus->ranges == PIO_RANGES)
 		panic("no room for the ports of %s", name);
-	bus->range[bus->ranges++] = (struct pio_range){ base, len, ops, dev, name, 0 };
+	*range = (struct pio_range){ base, len, ops, dev, name, 0 };
+	bus->ranges++;
+	return range;
+}
+
+void pio_move(struct pio_range *range, u16 base, u16 len)
+{
+	range->base = base;
+	range->len = len;
 }
 
 static struct pio_range *pio_find(struct pio_bus *bus, u16 port)

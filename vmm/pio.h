@@ -9,7 +9,7 @@
 
 struct pio_range {
 	u16 base;
-	u16 len; /* ports */
+	u16 len; /* ports; 0: it answers nowhere */
 	const struct pio_ops *ops;
 	void *dev;
 	const char *name;
@@ -22,9 +22,18 @@ struct pio_bus {
 	u64 unclaimed; /* accesses to ports where there is nothing */
 };
 
-/* Set-up only. Overlapping or too many ranges are our own mistake: panic. */
-void pio_register(struct pio_bus *bus, u16 base, u16 len, const struct pio_ops *ops, void *dev,
-		  const char *name);
+/*
+ * Set-up only. Overlapping or too many ranges are our own mistake: panic. The range is the bus's;
+ * what is returned is for pio_move.
+ */
+struct pio_range *pio_register(struct pio_bus *bus, u16 base, u16 len, const struct pio_ops *ops,
+			       void *dev, const char *name);
+
+/*
+ * The guest has moved @range to @len ports from @base on, or nowhere if @len is 0. It may lie over
+ * others: of them the one that was registered first answers.
+ */
+void pio_move(struct pio_range *range, u16 base, u16 len);
 
 /* An access of @size bytes (1, 2, 4). One that leaves its device's range is split into bytes. */
 u32 pio_read(struct pio_bus *bus, u16 port, u8 size);

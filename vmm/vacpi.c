@@ -5,6 +5,7 @@
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "vmm/dsdt.h"
+#include "vmm/ssdt_pci.h"
 #include "vmm/vacpi.h"
 #include "vmm/vacpi_pm.h"
 #include "vmm/vreset.h"
@@ -171,9 +172,9 @@ enum { MADT_LAPIC, MADT_IOAPIC, MADT_OVERRIDE, MADT_LAPIC_NMI = 4 };
 
 struct acpi_xsdt {
 	struct acpi_header header;
-	u64 table[2];
+	u64 table[3]; /* FADT, MADT, and SSDTs */
 } __packed;
-_Static_assert(sizeof(struct acpi_xsdt) == 52, "Extended System Description Table");
+_Static_assert(offsetof(struct acpi_xsdt, table) == 36, "Extended System Description Table");
 
 /* Where the tables go: each behind the one before. */
 struct layout {
@@ -297,9 +298,10 @@ static void write_rsdp(struct layout *l, gpa_t gpa, gpa_t xsdt)
 		l->err = -EFAULT;
 }
 
-_Static_assert(sizeof(struct acpi_rsdp) + sizeof(dsdt_aml) + sizeof(struct acpi_facs) +
-			       sizeof(struct acpi_fadt) + sizeof(struct acpi_madt) +
-			       sizeof(struct acpi_xsdt) + 6 * TABLE_ALIGN <=
+_Static_assert(sizeof(struct acpi_rsdp) + sizeof(dsdt_aml) + sizeof(ssdt_pci_aml) +
+			       sizeof(struct acpi_facs) + sizeof(struct acpi_fadt) +
+			       sizeof(struct acpi_madt) + sizeof(struct acpi_xsdt) +
+			       7 * TABLE_ALIGN <=
 		       VACPI_SIZE,
 	       "all tables fit");
 
@@ -307,6 +309,7 @@ int vacpi_build(const struct guest_mem *mem, const struct vacpi_config *config)
 {
 	struct layout l = { .mem = mem, .next = VACPI_BASE + TABLE_ALIGN };
 	struct acpi_xsdt xsdt;
+	unsigned int tables = 2;
 	gpa_t facs, dsdt;
 
 	if (config->cpus < 1 || config->cpus > VACPI_MAX_CPUS)
@@ -315,6 +318,10 @@ int vacpi_build(const struct guest_mem *mem, const struct vacpi_config *config)
 	dsdt = place(&l, dsdt_aml, sizeof(dsdt_aml));
 	xsdt.table[0] = place_fadt(&l, config->pm_base, facs, dsdt);
 	xsdt.table[1] = place_madt(&l, config);
-	write_rsdp(&l, VACPI_BASE, place_table(&l, &xsdt.header, "XSDT", 1, sizeof(xsdt)));
+	if (config->pci)
+		xsdt.table[tables++] = place(&l, ssdt_pci_aml, sizeof(ssdt_pci_aml));
+	write_rsdp(&l, VACPI_BASE,
+		   place_table(&l, &xsdt.header, "XSDT", 1,
+			       (u32)offsetof(struct acpi_xsdt, table[tables])));
 	return l.err;
 }

@@ -12,6 +12,7 @@ struct vacpi_config {
 	unsigned int cpus; /* 1 to VACPI_MAX_CPUS; their APIC IDs count from 0 */
 	u8 ioapic_id;      /* as the guest's I/O APIC says itself */
 	u16 pm_base;       /* first port of the vacpi_pm block */
+	bool pci;          /* there is something on the PCI bus */
 };
 
 /*

@@ -158,6 +158,7 @@ static int load_image(struct vm *vm, struct guest_entry *entry)
 		.cpus = c->cpus,
 		.ioapic_id = (u8)(vm->machine.ioapic.id >> 24 & 0xf),
 		.pm_base = MACHINE_PM_BASE,
+		.pci = c->console == VM_CONSOLE_VIRTIO,
 	};
 	struct image_error why;
 	int err = guest_image_load(&vm->mem, &files, entry, &why);
@@ -175,8 +176,9 @@ static int build(struct vm *vm)
 
 	if (err)
 		return err;
-	machine_init(vm, vmm.epoch + (vm->tsc_base - vmm.start_tsc) / vmm.tsc_hz);
-	err = load_image(vm, &entry);
+	err = machine_init(vm, vmm.epoch + (vm->tsc_base - vmm.start_tsc) / vmm.tsc_hz);
+	if (!err)
+		err = load_image(vm, &entry);
 	if (!err)
 		err = init_vcpus(vm, &entry);
 	if (!err && vmm.config->selftest && !vm_memory_selftest(vm))
@@ -249,9 +251,11 @@ void vm_drain_console(struct vm *vm)
 {
 	u64 end = rdtsc() + vmm.tsc_hz;
 
-	while (vuart_tx_pending(&vm->machine.uart) && rdtsc() < end) {
+	while (machine_console_pending(vm) && rdtsc() < end) {
 		host_poll();
-		vuart_tx_resume(&vm->machine.uart);
+		spin_lock(&vm->lock);
+		machine_console_output(vm);
+		spin_unlock(&vm->lock);
 	}
 }
 

@@ -284,6 +284,11 @@ void vuart_tx_resume(struct vuart *v)
 	update_line(v);
 }
 
+bool vuart_rx_wanted(const struct vuart *v)
+{
+	return v->ier & IER_RDI;
+}
+
 size_t vuart_rx_room(const struct vuart *v)
 {
 	return v->mcr & MCR_LOOP ? 0 : rx_space(v);

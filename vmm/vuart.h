@@ -59,6 +59,9 @@ static inline bool vuart_tx_pending(const struct vuart *v)
 	return v->tx.len;
 }
 
+/* Has the guest asked for interrupts of received bytes? Linux does while a program has the port open. */
+bool vuart_rx_wanted(const struct vuart *v);
+
 /* Bytes that vuart_rx would take now. */
 size_t vuart_rx_room(const struct vuart *v);
 

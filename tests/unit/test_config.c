@@ -75,7 +75,7 @@ static void test_everything(void **state)
 			       "pin = 3, 1\n"
 			       "weight = 250\n"
 			       "cap = 150\n"
-			       "console = virtio\n"),
+			       "console = uart\n"),
 			 0);
 	assert_string_equal(capture_text(), "");
 	assert_int_equal(cfg.host.console, CONSOLE_COM2);
@@ -106,7 +106,7 @@ static void test_everything(void **state)
 	assert_int_equal(vm->weight, 250);
 	assert_int_equal(vm->cap, 150);
 	assert_int_equal(vm->cap_line, 21);
-	assert_int_equal(vm->console, VM_CONSOLE_VIRTIO);
+	assert_int_equal(vm->console, VM_CONSOLE_UART);
 	assert_false(vm->bad);
 }
 
@@ -136,6 +136,7 @@ static void test_defaults(void **state)
 	assert_int_equal(vm->pin.count, 0);
 	assert_int_equal(vm->weight, 100);
 	assert_int_equal(vm->cap, 0);
+	assert_int_equal(vm->console, VM_CONSOLE_VIRTIO);
 	assert_null(vm->kernel_file.data);
 	assert_false(vm->bad);
 }

@@ -138,6 +138,25 @@ static void set_up(void **state)
 	assert_true(panics(0x2000, 1));
 }
 
+/* Claim: a moved range answers where it is, and nowhere when it is nowhere; older ranges go first. */
+static void moved(void **state)
+{
+	struct pio_range *range = pio_register(&bus, 0, 0, &probe_ops, &top, "nowhere");
+
+	(void)state;
+	assert_int_equal(pio_read(&bus, 0x200, 1), 0xff);
+	pio_move(range, 0x200, 4);
+	assert_int_equal(pio_read(&bus, 0x202, 2), 0xa5a5);
+	assert_string_equal(top.log, "r2.2 ");
+	pio_move(range, 0x102, 4);
+	pio_write(&bus, 0x102, 1, 1);
+	assert_string_equal(a.log, "w2.1=1 ");
+	assert_string_equal(top.log, "r2.2 ");
+	pio_move(range, 0, 0);
+	assert_int_equal(pio_read(&bus, 0x202, 1), 0xff);
+	assert_int_equal(range->accesses, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -146,6 +165,7 @@ int main(void)
 		cmocka_unit_test_setup(into_nothing, setup),
 		cmocka_unit_test_setup(wrap, setup),
 		cmocka_unit_test_setup(set_up, setup),
+		cmocka_unit_test_setup(moved, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -200,7 +200,8 @@ static void back_pressure(void **state)
 	line.room = 4;
 	virtio_console_output(&c);
 	assert_int_equal(driver_take(&tx), first);
-	assert_int_equal(interrupts[TX], 1); /* it has waited: no lull */
+	fake_pass(FAKE_HZ / 40);
+	assert_int_equal(interrupts[TX], 1);
 	line.room = 100;
 	virtio_console_output(&c);
 	assert_int_equal(driver_take(&tx), second);
@@ -265,7 +266,7 @@ static void receives(void **state)
 		if (i < 2)
 			assert_true(driver_kick_event(&rx) != rx.idx);
 	}
-	assert_false(virtio_console_listens(&c));
+	assert_true(virtio_console_listens(&c));
 	assert_int_equal(driver_kick_event(&rx), 4);
 	type("lost?");
 	give_rx(1, 100);

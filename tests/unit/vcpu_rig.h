@@ -221,7 +221,7 @@ static inline void rig_start_mode(enum guest_mode mode)
 	rig_vm->tsc_base = rdtsc();
 	pv_vm_init(rig_vm);
 	rig_ram();
-	machine_init(rig_vm, 0);
+	assert_int_equal(machine_init(rig_vm, 0), 0);
 	rig_vcpu.vm = rig_vm;
 	cpuid_build(&rig_vcpu.cpuid, &vmm.caps, rig_hide, 0, 1, vmm.tsc_hz);
 	msr_bitmap_build(msr_bitmap[0], &rig_vcpu, false);

@@ -1,0 +1,44 @@
+/*
+ * The guest's side of the console: a UART, which is always there, and a virtio console if the
+ * configuration wants one. What either sends goes to the VM's console; what is typed goes to the one
+ * that the guest uses. All of it with vm->lock held.
+ */
+#ifndef VMM_MACHINE_CONSOLE_H
+#define VMM_MACHINE_CONSOLE_H
+
+#include "lib/types.h"
+#include "virtio/virtio_console.h"
+#include "vmm/virtio_slot.h"
+#include "vmm/vuart.h"
+
+struct vm;
+
+/* In memory of the VM's own. */
+struct virtio_console_card {
+	struct virtio_slot slot;
+	struct virtio_console console;
+};
+
+struct machine_console {
+	struct vuart uart;
+	struct virtio_console_card *card; /* NULL: there is none */
+};
+
+/* Make the devices and plug them in. -ENOMEM. */
+int machine_console_init(struct vm *vm) __must_check;
+
+/* The operator has typed; the line has room again. */
+void machine_console_input(struct vm *vm);
+void machine_console_output(struct vm *vm);
+
+/*
+ * The guest has filled a transmitter, and the line is busy. The UART could tell it so by LSR, but
+ * Linux's console waits 10 ms and then writes all the same; on the virtio console it spins. The vCPU
+ * waits instead, and no byte is lost.
+ */
+bool machine_console_full(const struct vm *vm);
+
+/* Is there anything that the guest has sent and the line not taken? */
+bool machine_console_pending(const struct vm *vm);
+
+#endif
