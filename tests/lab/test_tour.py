@@ -19,7 +19,7 @@ def test_tour():
     """Status 0; the output has the guest's answers and its table of exits; the machine and the reason for it are told."""
     run = tour("tour", make_esp("tour", (REPOSITORY / "guests/linux/lintel.conf").read_text()))
     assert run.returncode == 0, run.stderr
-    for words in ("Linux debian 6.", "vendor_id", "ttyS0", "lintel: vm debian: stopped: poweroff", "I/O instruction", "lintel: powering off"):
+    for words in ("Linux debian 6.", "vendor_id", "hvc0", "lintel: vm debian: stopped: poweroff", "I/O instruction", "lintel: powering off"):
         assert words in run.stdout, words
     assert run.stderr.startswith("run: machine: ") and "powered off" in run.stderr.splitlines()[-1]
 

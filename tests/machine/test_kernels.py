@@ -7,19 +7,19 @@ import subprocess
 import pytest
 from lablib.machine import boot
 from lablib.paths import REPOSITORY
-from support.esp import AMD64_GUESTS, GUESTS, linux, make_esp
+from support.esp import AMD64_GUESTS, CMDLINE_UART, GUESTS, linux, make_esp
 from support.exits import report_of
-from support.linux_checks import check_exits, check_usable
+from support.linux_checks import check_exits, check_output, check_paste, check_usable
 from support.shell import Shell
 
 INDEPENDENT = True
 
 
-def boot_kernel(name: str, kernel: str, guests=GUESTS, seconds: float = 300, memory: str = "256M") -> str:
+def boot_kernel(name: str, kernel: str, guests=GUESTS, seconds: float = 300, check=check_usable, **section) -> str:
     """Boots it, uses it, switches it off; returns its release."""
-    with boot(esp=make_esp(name, linux(kernel=kernel, memory=memory), guests=guests), name=f"test-{name}") as machine:
+    with boot(esp=make_esp(name, linux(kernel=kernel, **section), guests=guests), name=f"test-{name}") as machine:
         shell = Shell(machine).wait_ready(seconds)
-        check_usable(shell)
+        check(shell)
         release = shell.output("uname -r").strip()
         report = report_of(shell.poweroff(), "debian")
     assert report.end == "poweroff"
@@ -42,9 +42,18 @@ def amd64_guests():
     return AMD64_GUESTS
 
 
+def check_uart(shell: Shell) -> None:
+    """On the serial port, with neither a PCI bus nor a virtio console."""
+    check_usable(shell)
+    assert shell.output("cat /sys/class/tty/console/active") == "ttyS0\n"
+    assert shell.output("ls /sys/bus/pci/devices") == ""
+    check_paste(shell)
+    check_output(shell, 20)
+
+
 def test_bzimage():
-    """The kernel as packaged, a bzImage that decompresses itself, boots to the shell."""
-    assert boot_kernel("bzimage", "vmlinuz") == release_of(GUESTS)
+    """The kernel as packaged, a bzImage that decompresses itself, boots to the shell; on the serial port, which loses no byte either."""
+    assert boot_kernel("bzimage", "vmlinuz", check=check_uart, cmdline=CMDLINE_UART, more="console = uart") == release_of(GUESTS)
 
 
 def test_amd64_vmlinux(amd64_guests):

@@ -13,7 +13,9 @@ AMD64_GUESTS = BUILD / "guests-amd64"
 MICRO = BUILD / "micro"
 FOLDERS = BUILD / "test-esp"
 
-CMDLINE = "console=ttyS0,115200 rdinit=/init cryptomgr.notests"
+CMDLINE = "console=ttyS0 console=hvc0 quiet rdinit=/init cryptomgr.notests"
+# On the serial port alone, with all that the kernel says: `console = uart` in the VM's section goes with it.
+CMDLINE_UART = "console=ttyS0,115200 rdinit=/init cryptomgr.notests"
 # The guest switches itself off as soon as it has a user mode: for boots where nobody needs a shell.
 CMDLINE_POWEROFF = "console=ttyS0,115200 rdinit=/bin/busybox cryptomgr.notests -- poweroff -f"
 

@@ -1,9 +1,12 @@
 """What every Linux under Lintel must do, whatever the machine and the configuration."""
 
+import base64
+import hashlib
+import random
 import re
 
 from .exits import Report
-from .shell import Shell
+from .shell import PROMPT, Shell
 
 # Levels 0 to 4 of dmesg, and words that are bad at any level; each harmless line with its reason.
 ALARMING = re.compile(r"^<[0-4]>|\bWARNING\b|\bBUG\b|\bOops\b|unstable|lockup|Call Trace|\bstall(?:s|ed)?\b|general protection|unchecked MSR")
@@ -11,6 +14,7 @@ HARMLESS = {
     r"RETBleed: WARNING: Spectre v2 mitigation leaves CPU vulnerable": "a processor of 2017 without IBRS for the guest: true, and not Lintel's doing",
     r"Spectre V2 : WARNING: ": "the same",
     r"MDS CPU bug present and SMT on": "the same",
+    r"fail to add MMCONFIG information": "the PCI bus has no extended configuration space, which nothing on it needs",
 }
 
 
@@ -28,6 +32,26 @@ def check_usable(shell: Shell) -> None:
     shell.output("sleep 1")
     assert float(shell.output("cat /proc/uptime").split()[0]) >= before + 1
     assert "kvm" not in shell.output("ls /dev").split()
+
+
+def check_paste(shell: Shell) -> None:
+    """20 KB pasted in one go, with the terminal echoing, lose no byte."""
+    data = base64.encodebytes(random.Random(1).randbytes(15000))
+    assert len(data) > 20000
+    shell.start("cat > /tmp/paste; echo pas''ted")
+    shell.console.send(data)
+    shell.console.sendcontrol("d")
+    shell.console.expect(r"pasted\r\n", timeout=120)
+    shell.console.expect_exact(PROMPT)
+    assert shell.output("sha256sum < /tmp/paste").split()[0] == hashlib.sha256(data).hexdigest()
+
+
+def check_output(shell: Shell, kilobytes: int) -> None:
+    """So much printed in one go, in lines of 64 bytes, loses no byte."""
+    expected = "".join(f"{number:063}\n" for number in range(16 * kilobytes))
+    shell.output(f"i=0; while [ $i -lt {16 * kilobytes} ]; do printf '%063d\\n' $i; i=$((i + 1)); done > /tmp/lines", timeout=120)
+    output = shell.output("cat /tmp/lines", timeout=120)
+    assert hashlib.sha256(output.encode()).hexdigest() == hashlib.sha256(expected.encode()).hexdigest()
 
 
 def interrupts(shell: Shell) -> dict[str, int]:
