@@ -128,7 +128,7 @@ void vcpu_inject(struct vcpu *vcpu)
 
 	if (unlikely(vcpu->event.info & INTR_INFO_VALID))
 		inject_queued(&vcpu->event, &entry);
-	if (unlikely(vcpu->nmi_pending))
+	if (unlikely(vcpu->nmi_pending || vcpu->nmi_in_service))
 		vcpu_inject_nmi(vcpu, &entry);
 	vcpu->irq->inject(vcpu, &entry);
 	if (unlikely(entry.windows != vcpu->windows))

@@ -56,7 +56,7 @@ void vcpu_nmi(struct vcpu *vcpu);
 /* An INIT: none is latched, none in service. */
 void vcpu_nmi_forget(struct vcpu *vcpu);
 
-/* There is one latched: give it, or want the window that tells when it can be given. */
+/* One is latched, or in service: give it, or want the window that tells when it can be given, or has ended. */
 void vcpu_inject_nmi(struct vcpu *vcpu, struct vcpu_entry *entry);
 
 /* Does the latched NMI end this HLT? Noted by vcpu_nmi_halt when it began. */

@@ -26,46 +26,47 @@ void vcpu_nmi_forget(struct vcpu *vcpu)
 	vcpu->nmi_in_service = false;
 }
 
-/* Is the handler of the last NMI still running, as far as can be told? */
-static bool in_service(struct vcpu *vcpu)
+static void give(struct vcpu *vcpu, struct vcpu_entry *entry)
 {
-	if (vcpu->nmi_in_service && vcpu_interruptible())
-		vcpu->nmi_in_service = false;
-	return vcpu->nmi_in_service;
+	vcpu->nmi_pending = false;
+	vcpu_entry_event(entry, INTR_TYPE_NMI, VECTOR_NMI);
 }
 
-/* The window whose exit tells that the NMI can be given; 0: now. */
-static u32 window_to_wait_for(struct vcpu *vcpu)
+/* In service is what was given, until the interrupt window opens: so that has to be seen. */
+static void inject_without_virtual_nmis(struct vcpu *vcpu, struct vcpu_entry *entry)
 {
 	u64 blocking = vmcs_read(GUEST_INTERRUPTIBILITY_STATE);
 
+	if (vcpu->nmi_in_service && vcpu_interruptible())
+		vcpu->nmi_in_service = false;
+	if (vcpu->nmi_pending && !vcpu->nmi_in_service && !entry->event &&
+	    !(blocking & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS))) {
+		give(vcpu, entry);
+		vcpu->nmi_in_service = true;
+	}
+	if (vcpu->nmi_pending || vcpu->nmi_in_service)
+		entry->windows |= CPU_INTERRUPT_WINDOW_EXITING;
+}
+
+void vcpu_inject_nmi(struct vcpu *vcpu, struct vcpu_entry *entry)
+{
+	u64 blocking;
+
+	if (!has_virtual_nmis()) {
+		inject_without_virtual_nmis(vcpu, entry);
+		return;
+	}
+	blocking = vmcs_read(GUEST_INTERRUPTIBILITY_STATE);
 	/*
 	 * Processors differ on whether blocking by STI holds an NMI window back: an exit with nothing
 	 * to do for it could repeat for ever. It implies IF = 1, so an interrupt window ends it as well.
 	 */
 	if (blocking & BLOCKING_BY_STI)
-		return CPU_INTERRUPT_WINDOW_EXITING;
-	if (!has_virtual_nmis())
-		return in_service(vcpu) || (blocking & BLOCKING_BY_MOV_SS)
-			       ? (u32)CPU_INTERRUPT_WINDOW_EXITING
-			       : 0;
-	return blocking & (BLOCKING_BY_MOV_SS | BLOCKING_BY_NMI) ? (u32)CPU_NMI_WINDOW_EXITING : 0;
-}
-
-void vcpu_inject_nmi(struct vcpu *vcpu, struct vcpu_entry *entry)
-{
-	u32 window = window_to_wait_for(vcpu);
-
-	if (!window && entry->event)
-		window = has_virtual_nmis() ? (u32)CPU_NMI_WINDOW_EXITING
-					    : (u32)CPU_INTERRUPT_WINDOW_EXITING;
-	if (window) {
-		entry->windows |= window;
-		return;
-	}
-	vcpu->nmi_pending = false;
-	vcpu->nmi_in_service = !has_virtual_nmis();
-	vcpu_entry_event(entry, INTR_TYPE_NMI, VECTOR_NMI);
+		entry->windows |= CPU_INTERRUPT_WINDOW_EXITING;
+	else if (entry->event || (blocking & (BLOCKING_BY_MOV_SS | BLOCKING_BY_NMI)))
+		entry->windows |= CPU_NMI_WINDOW_EXITING;
+	else
+		give(vcpu, entry);
 }
 
 void vcpu_nmi_halt(struct vcpu *vcpu)

@@ -174,8 +174,15 @@ static void without(void **state)
 	assert_int_equal(entry(), 0);
 	fake_vmcs_set(GUEST_INTERRUPTIBILITY_STATE, 0);
 	assert_int_equal(entry(), NMI);
+	assert_int_equal(windows(), CPU_INTERRUPT_WINDOW_EXITING); /* to see its end */
+	assert_true(rig_exit(EXIT_INTERRUPT_WINDOW, 0));
+	assert_int_equal(entry(), 0);
 	assert_int_equal(windows(), 0);
+	interrupts(false);
+	send_nmi();
+	assert_int_equal(entry(), NMI); /* the end was seen: IF = 0 does not matter now */
 	interrupts(true);
+	assert_int_equal(entry(), 0);
 	fake_vmcs_set(GUEST_INTERRUPTIBILITY_STATE, BLOCKING_BY_MOV_SS);
 	send_nmi();
 	assert_int_equal(entry(), 0);
