@@ -51,6 +51,7 @@ static void on_uart(void *arg, struct trap_frame *frame)
 {
 	(void)arg, (void)frame;
 	uart_irq(uart);
+	atomic_store(&this_cpu()->kicked, true); /* console_poll moves the bytes on */
 	lapic_eoi();
 }
 

@@ -13,9 +13,6 @@
 /* The CPUs may ask the scheduler from now on. */
 static atomic_bool begun;
 
-/* How often a guest exits in the quiet arrangement, since no interrupt of the machine makes it. */
-#define QUIET_HZ 10000
-
 void run_quit(void)
 {
 	life_quit();
@@ -121,7 +118,7 @@ static u64 enter(struct vcpu *vcpu, u64 now, u64 deadline)
 	enum vmx_entry_result result;
 	u64 before = rdtsc();
 
-	arm(before, unlikely(vmm.quiet) ? MIN(deadline, before + vmm.tsc_hz / QUIET_HZ) : deadline);
+	arm(before, MIN(deadline, before + vmm.look_ticks));
 	if (likely(vcpu->entries++))
 		vcpu->ticks[vcpu->exit_reason & EXIT_REASON_BASIC] += before - now;
 	result = unlikely(vmm.quiet) ? enter_quietly(vcpu) : vmx_enter(&vcpu->regs, vcpu->launched);
@@ -213,10 +210,7 @@ static void run_choice(struct cpu *cpu, const struct sched_choice *choice, u64 d
 
 	if (cpu->vcpu && cpu->vcpu != vcpu)
 		let_go(cpu);
-	deadline = MIN(choice->until, deadline);
-	if (vmm.look_ticks != SCHED_NEVER)
-		deadline = MIN(deadline, rdtsc() + vmm.look_ticks);
-	blocked = run_vcpu(cpu, vcpu, deadline);
+	blocked = run_vcpu(cpu, vcpu, MIN(choice->until, deadline));
 	sched_put(&vmm.sched, cpu->id, rdtsc(), blocked, blocked ? wake_at(vcpu) : SCHED_NEVER);
 	if (vcpu->vm->state != VM_RUNNING)
 		let_go(cpu);

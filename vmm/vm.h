@@ -93,6 +93,8 @@ struct vm {
 	u64 *msr_bitmap[MSR_BITMAPS]; /* 1 page each: enum msr_bitmap */
 };
 
+#define LOOK_NEVER BIT(62) /* may be added to any time */
+
 /* What all VMs share. Filled once at start. */
 struct vmm {
 	struct vmx_caps caps;
@@ -100,7 +102,7 @@ struct vmm {
 	bool quiet;       /* `interrupts = quiet`: see run.c */
 	struct mtrr mtrr; /* of the boot CPU: the firmware keeps all CPUs alike */
 	u64 tsc_hz;
-	u64 look_ticks; /* the longest that a guest runs before the VMM looks around; SCHED_NEVER: no limit */
+	u64 look_ticks; /* the longest that a guest runs without an exit, or LOOK_NEVER */
 	u64 start_tsc;
 	u64 epoch; /* seconds since 1970, at start_tsc */
 	unsigned int host_cpus;
