@@ -79,8 +79,8 @@ static void port_write(struct vcpu *vcpu, u16 port, u8 size, u32 value)
 
 	spin_lock(&vm->lock);
 	pio_write(&vm->pio, port, size, value);
-	if (unlikely(machine_console_full(vm)))
-		atomic_store(&vcpu->held, true);
+	if (unlikely(vm->machine.console.refused))
+		machine_console_hold(vcpu);
 	spin_unlock(&vm->lock);
 }
 

@@ -8,9 +8,12 @@
 
 static size_t on_tx(void *ctx, const u8 *data, size_t len)
 {
-	const struct vm *vm = ctx;
+	struct vm *vm = ctx;
+	size_t taken = console_guest_write(vm->id, data, len);
 
-	return console_guest_write(vm->id, data, len);
+	if (taken < len)
+		vm->machine.console.refused = true;
+	return taken;
 }
 
 /*
@@ -65,6 +68,13 @@ bool machine_console_pending(const struct vm *vm)
 	       (m->card && virtio_console_tx_pending(&m->card->console));
 }
 
+void machine_console_hold(struct vcpu *vcpu)
+{
+	vcpu->vm->machine.console.refused = false;
+	if (machine_console_full(vcpu->vm))
+		atomic_store(&vcpu->held, true);
+}
+
 /* vCPUs that wait for room may go on once there is some. */
 static void release_held(struct vm *vm)
 {
@@ -81,6 +91,7 @@ void machine_console_output(struct vm *vm)
 	vuart_tx_resume(&m->uart);
 	if (m->card)
 		virtio_console_output(&m->card->console);
+	m->refused = false; /* whoever sent it waits already */
 	if (!machine_console_full(vm))
 		release_held(vm);
 }

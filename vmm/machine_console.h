@@ -11,6 +11,7 @@
 #include "vmm/virtio_slot.h"
 #include "vmm/vuart.h"
 
+struct vcpu;
 struct vm;
 
 /* In memory of the VM's own. */
@@ -22,6 +23,7 @@ struct virtio_console_card {
 struct machine_console {
 	struct vuart uart;
 	struct virtio_console_card *card; /* NULL: there is none */
+	bool refused;                     /* the line has not taken all that was just sent */
 };
 
 /* Make the devices and plug them in. -ENOMEM. */
@@ -32,10 +34,13 @@ void machine_console_input(struct vm *vm);
 void machine_console_output(struct vm *vm);
 
 /*
- * The guest has filled a transmitter, and the line is busy. The UART could tell it so by LSR, but
- * Linux's console waits 10 ms and then writes all the same; on the virtio console it spins. The vCPU
- * waits instead, and no byte is lost.
+ * To be called by the vCPU whose access made the line refuse something. If it has filled a transmitter
+ * it has to wait for room: the UART could tell it so by LSR, but Linux's console waits 10 ms and then
+ * writes all the same; on the virtio console it spins. This way no byte is lost, and no time.
  */
+void machine_console_hold(struct vcpu *vcpu);
+
+/* Is a transmitter full, and the line busy? */
 bool machine_console_full(const struct vm *vm);
 
 /* Is there anything that the guest has sent and the line not taken? */

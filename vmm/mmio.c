@@ -58,6 +58,8 @@ static void mmio_write(struct vcpu *vcpu, gpa_t gpa, u8 size, u64 value)
 	spin_lock(&vm->lock);
 	if (!mmio_bus_write(&vm->mmio, gpa, size, value))
 		unclaimed(vm, gpa);
+	if (unlikely(vm->machine.console.refused))
+		machine_console_hold(vcpu);
 	spin_unlock(&vm->lock);
 }
 

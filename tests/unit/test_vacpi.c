@@ -5,6 +5,7 @@
 #include "lib/errno.h"
 #include "lib/guest_mem.h"
 #include "vmm/dsdt.h"
+#include "vmm/ssdt_pci.h"
 #include "vmm/vacpi.h"
 #include "vmm/vacpi_pm.h"
 
@@ -190,6 +191,23 @@ static void test_madt(void **state)
 	}
 }
 
+/* The PCI bus has a table of its own, which a guest without a PCI device does not see. */
+static void test_pci(void **state)
+{
+	struct vacpi_config config = { .cpus = 1, .pm_base = PM_BASE, .pci = true };
+	const u8 *xsdt;
+
+	(void)state;
+	build(1);
+	xsdt = table(word(find_rsdp() + 24, 8), "XSDT");
+	assert_int_equal(word(xsdt + 4, 4), 36 + 2 * 8);
+	memset(ram, 0, RAM_SIZE);
+	assert_int_equal(vacpi_build(&mem, &config), 0);
+	assert_memory_equal(find("SSDT"), ssdt_pci_aml, sizeof(ssdt_pci_aml));
+	(void)find("FACP");
+	(void)find("APIC");
+}
+
 /* A wrong number of CPUs and a guest without RAM there are refused. */
 static void test_refusals(void **state)
 {
@@ -313,6 +331,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_fadt, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_madt, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_pci, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_place, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_s5, setup, teardown),
