@@ -30,6 +30,7 @@ static void vid_init(struct vcpu *vcpu)
 		vmcs_write(EOI_EXIT_BITMAP(i), 0);
 	}
 	vmcs_write(GUEST_INTERRUPT_STATUS, 0);
+	vmcs_write(TPR_THRESHOLD, 0); /* looked at while delivery is off: vcpu_apic_mode_changed */
 	vcpu->lapic.changed = true;
 	if (!is_posted())
 		return;

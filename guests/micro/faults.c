@@ -76,7 +76,7 @@ static void sse_from_hole(void)
 
 static void exchange_with_device(void)
 {
-	__asm__ volatile("lock cmpxchg %%ecx, (%0)" : : "r"(0xfee00380ULL) : "rax", "memory");
+	__asm__ volatile("lock cmpxchg %%ecx, (%0)" : : "r"(0xfec00010ULL) : "rax", "memory");
 }
 
 /* An exit whose next instruction lies beyond the canonical addresses. */

@@ -61,8 +61,8 @@ static void test_everything(void **state)
 			       "\tlog =\twarning\t\n"
 			       "mask = vid , vpid\n"
 			       "errata-ignore = profile:both\n"
+			       "interrupts = quiet\n"
 			       "selftest = yes\n"
-			       "\n"
 			       "[ vm debian-12.5_a ]\n"
 			       "cpus = 2\n"
 			       "memory = 1g\n"
@@ -83,6 +83,7 @@ static void test_everything(void **state)
 	assert_int_equal(cfg.host.log_level, LOG_WARN);
 	assert_int_equal(cfg.host.mask, 3);
 	assert_int_equal(cfg.host.unmask, 3);
+	assert_int_equal(cfg.host.interrupts, INTERRUPTS_QUIET);
 	assert_true(cfg.host.selftest);
 	assert_int_equal(cfg.vms, 1);
 	assert_string_equal(vm->name, "debian-12.5_a");
@@ -123,6 +124,7 @@ static void test_defaults(void **state)
 	assert_int_equal(cfg.host.log_level, LOG_INFO);
 	assert_int_equal(cfg.host.mask, 0);
 	assert_int_equal(cfg.host.unmask, 0);
+	assert_int_equal(cfg.host.interrupts, INTERRUPTS_AUTO);
 	assert_false(cfg.host.selftest);
 	assert_int_equal(cfg.vms, 1);
 	assert_int_equal(vm->cpus, 1);
@@ -251,6 +253,8 @@ static const struct one_error lintel_errors[] = {
 	{ "selftest = 1", "2: selftest = 1: unknown word: expected yes or no" },
 	{ "mask = profile:x", "2: mask = profile:x: unknown feature profile:x" },
 	{ "errata-ignore = pv", "2: errata-ignore = pv: unknown feature pv" },
+	{ "interrupts = loud",
+	  "2: interrupts = loud: unknown word: expected auto or software or quiet" },
 	{ "mask =", "2: mask: the value is empty" },
 	{ "idel = stay", "2: idel: unknown key: did you mean idle?" },
 	{ "memory = 12M", "2: memory: unknown key in this section: it belongs in [vm NAME]" },

@@ -71,6 +71,8 @@ REASONS = {
     "interrupt window": "an interrupt waited for IF",
     "CPUID": "always exits",
     "HLT": "the guest is idle",
+    "APIC access": "a register of the xAPIC whose value is computed",
+    "APIC write": "a register of the xAPIC whose write does something",
     "virtualized EOI": "of a level-triggered interrupt",
     "VMCALL": "Linux's probe for hypercalls",
     "control-register access": "bits of CR0 and CR4 that are the host's; CR8 without TPR shadow",
@@ -79,9 +81,11 @@ REASONS = {
     "WRMSR": "x2APIC registers, TSC deadline",
     "TPR below threshold": "an interrupt waited for the task priority",
     "EPT violation": "device memory",
+    "PAUSE": "a vCPU waited for a lock, for long",
     "preemption timer": "the guest's timer, and the time slice",
     "WBINVD or WBNOINVD": "Linux flushes caches when it changes MTRRs or page attributes",
     "XSETBV": "always exits",
+    "NMI window": "an NMI waited for the end of another",
     "exception or NMI": "debug and alignment exceptions",
 }
 
