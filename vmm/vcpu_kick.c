@@ -14,14 +14,18 @@ static void wake(struct vcpu *vcpu)
 
 /*
  * Only the first one after an entry sends the interrupt: it also covers all that others have left
- * until the vCPU looks. (An exit that comes in between makes the interrupt superfluous, no more.)
+ * until the vCPU looks. Its CPU is asked for after its mode: if it has left that CPU since, it looks
+ * before it enters the guest on another one, and the interrupt is superfluous, no more.
  */
 static void force_exit(struct vcpu *vcpu)
 {
 	enum vcpu_mode in_guest = VCPU_IN_GUEST;
-	struct cpu *cpu = atomic_load_explicit(&vcpu->on, memory_order_relaxed);
+	struct cpu *cpu;
 
-	if (cpu && atomic_compare_exchange_strong(&vcpu->mode, &in_guest, VCPU_KICKED))
+	if (!atomic_compare_exchange_strong(&vcpu->mode, &in_guest, VCPU_KICKED))
+		return;
+	cpu = atomic_load(&vcpu->on);
+	if (cpu)
 		host_interrupt(cpu);
 }
 
@@ -37,12 +41,15 @@ void vcpu_kick(struct vcpu *vcpu)
 
 void vcpu_post(struct vcpu *vcpu)
 {
-	const struct cpu *cpu = atomic_load_explicit(&vcpu->on, memory_order_relaxed);
+	const struct cpu *cpu;
 
-	if (cpu && atomic_load(&vcpu->mode) == VCPU_IN_GUEST)
-		host_post(cpu);
-	else
+	if (atomic_load(&vcpu->mode) != VCPU_IN_GUEST) {
 		vcpu_kick(vcpu);
+		return;
+	}
+	cpu = atomic_load(&vcpu->on); /* after the mode: as in force_exit */
+	if (cpu)
+		host_post(cpu);
 }
 
 void vcpu_request(struct vcpu *vcpu, unsigned int request)
