@@ -1,6 +1,7 @@
 """How the lab reads a console: across chunks, through escape sequences, and what it takes for a panic."""
 
 import pytest
+from lablib.session import STARTED
 from lablib.terminal import Filter, Keys
 from lablib.watch import Watcher, plain
 
@@ -44,6 +45,14 @@ def test_stages():
         watcher.feed(text)
         seen.append(watcher.stage)
     assert seen == ["firmware", "firmware", "Lintel", "kernel", "shell", "shell"]
+
+
+def test_started():
+    """A VM that was started is quiet until it says something: progress is shown meanwhile."""
+    line = b"lintel: vm debian: started: 256 MiB, 1 vCPU, vmlinux\r\n"
+    assert STARTED.search(b"lintel: hello\r\n" + line)
+    assert not STARTED.search(line + b"[    0.7")
+    assert not STARTED.search(line[:30])
 
 
 def test_plain():

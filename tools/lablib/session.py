@@ -1,6 +1,7 @@
 """`lab boot` in the foreground: a machine, the user's terminal or script, and an exit status."""
 
 import os
+import re
 import socket
 import sys
 import threading
@@ -15,6 +16,7 @@ from .terminal import Filter, Keys, Progress, Stopped, raw_terminal, readable, s
 
 OK, FAILED, TIMED_OUT = 0, 1, 124
 POLL_SECONDS = 0.05
+STARTED = re.compile(rb"^lintel: vm \S+: started: .*\n\Z", re.MULTILINE)
 
 
 @dataclass
@@ -90,6 +92,7 @@ class Session:
         self._bridge: UnixBridge | None = None
         self._filter: Filter | None = None
         self._stdin_open = False
+        self._last = b""  # of what was shown
         self._attach()
 
     def _attach(self) -> None:
@@ -112,6 +115,7 @@ class Session:
     def _show(self, chunk: bytes) -> None:
         self.progress.clear()
         write_all(chunk)
+        self._last = (self._last + chunk)[-200:]
 
     def run(self) -> int:
         """The exit status; see the contract in docs/lab.md."""
@@ -143,11 +147,15 @@ class Session:
             verdict = self._verdict(deadline)
             if verdict is not None:
                 return verdict
-            if self._filter is None or self._in_firmware():
-                self.progress.update(self.machine.stage)
+            if self._filter is None or self._in_firmware() or self._quiet():
+                self.progress.update("kernel" if self._quiet() else self.machine.stage)
             if self._poll_keys(keys):
                 self._ended("ended with Ctrl-a x")
                 return OK if not self.attachment.until else FAILED
+
+    def _quiet(self) -> bool:
+        """Has a VM been started that has said nothing yet, as the default guest's kernel does while it boots?"""
+        return sys.stderr.isatty() and STARTED.search(self._last) is not None
 
     def _in_firmware(self) -> bool:
         """Has neither Lintel nor a kernel printed a line yet?"""
