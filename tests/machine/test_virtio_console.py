@@ -4,10 +4,10 @@ import re
 
 import pytest
 from lablib.machine import boot
-from support.esp import linux, make_esp
+from support.esp import CMDLINE, linux, make_esp
 from support.exits import report_of
 from support.linux_checks import check_output, interrupts
-from support.shell import Shell
+from support.shell import BOOT_SECONDS, Shell
 
 KILOBYTES = 200
 
@@ -59,3 +59,12 @@ def test_exits(machine, shell):
     assert printed > KILOBYTES << 10
     assert accesses * 16 <= printed
     assert report.device("port com1") < 1000
+
+
+def test_early_panic_is_seen():
+    """A kernel that panics before there is an hvc0 says so, on the serial port that is a console for that; and little else."""
+    cmdline = CMDLINE.replace("rdinit=/init", "rdinit=/none")
+    with boot(esp=make_esp("early-panic", linux(cmdline=cmdline)), name="test-early-panic") as machine:
+        machine.console.expect("Kernel panic - not syncing: .*", timeout=BOOT_SECONDS)
+        log = machine.log_text()
+    assert "Linux version" not in log[log.index(" started: ") :]

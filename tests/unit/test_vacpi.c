@@ -274,20 +274,22 @@ static void dump(const char *folder, const char *name, const u8 *data)
 static void test_iasl_accepts(void **state)
 {
 	char folder[] = "/tmp/test_vacpi.XXXXXX";
-	const char *name[] = { "FACP", "APIC", "XSDT", "FACS", "DSDT" };
+	const char *name[] = { "FACP", "APIC", "XSDT", "FACS", "DSDT", "SSDT" };
+	struct vacpi_config config = { .cpus = 3, .pm_base = PM_BASE, .pci = true };
 	const u8 *fadt;
 
 	(void)state;
 	if (!have_iasl())
 		skip();
 	assert_non_null(mkdtemp(folder));
-	build(3);
+	assert_int_equal(vacpi_build(&mem, &config), 0);
 	fadt = find("FACP");
 	dump(folder, "FACP", fadt);
 	dump(folder, "APIC", find("APIC"));
 	dump(folder, "XSDT", table(word(find_rsdp() + 24, 8), "XSDT"));
 	dump(folder, "FACS", table(word(fadt + 36, 4), "FACS"));
 	dump(folder, "DSDT", table(word(fadt + 40, 4), "DSDT"));
+	dump(folder, "SSDT", find("SSDT"));
 	for (unsigned int i = 0; i < ARRAY_SIZE(name); i++) {
 		assert_true(run("cd %s && iasl -d %s.dat >out 2>&1", folder, name[i]));
 		assert_false(run("cd %s && cat out %s.dsl | grep -v '0 Errors, 0 Warnings' |"
@@ -298,32 +300,38 @@ static void test_iasl_accepts(void **state)
 }
 
 /*
- * dsdt.h is what iasl makes of dsdt.asl, but for the compiler's version and the checksum over it.
+ * A header is what iasl makes of its source, but for the compiler's version and the checksum over it.
  * Skipped without iasl, and outside the source tree.
  */
-static void test_dsdt_is_current(void **state)
+static void check_header(const char *source, const u8 *aml, size_t size)
 {
 	char folder[] = "/tmp/test_vacpi.XXXXXX", path[64];
 	u8 made[65536];
 	size_t len;
 	FILE *f;
 
-	(void)state;
-	if (!have_iasl() || access("vmm/dsdt.asl", R_OK))
+	if (!have_iasl() || access(source, R_OK))
 		skip();
 	assert_non_null(mkdtemp(folder));
-	assert_true(run("iasl -ve -p %s/dsdt %s >/dev/null 2>&1", folder, "vmm/dsdt.asl"));
-	snprintf(path, sizeof(path), "%s/dsdt.aml", folder);
+	assert_true(run("iasl -ve -p %s/table %s >/dev/null 2>&1", folder, source));
+	snprintf(path, sizeof(path), "%s/table.aml", folder);
 	f = fopen(path, "rb");
 	assert_non_null(f);
 	len = fread(made, 1, sizeof(made), f);
 	fclose(f);
-	assert_int_equal(len, sizeof(dsdt_aml));
+	assert_int_equal(len, size);
 	assert_int_equal(sum(made, len), 0);
-	made[9] = dsdt_aml[9];
-	memcpy(made + 32, dsdt_aml + 32, 4);
-	assert_memory_equal(made, dsdt_aml, len);
+	made[9] = aml[9];
+	memcpy(made + 32, aml + 32, 4);
+	assert_memory_equal(made, aml, len);
 	assert_true(run("rm -r %s%s", folder, ""));
+}
+
+static void test_headers_are_current(void **state)
+{
+	(void)state;
+	check_header("vmm/dsdt.asl", dsdt_aml, sizeof(dsdt_aml));
+	check_header("vmm/ssdt_pci.asl", ssdt_pci_aml, sizeof(ssdt_pci_aml));
 }
 
 int main(void)
@@ -336,7 +344,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_place, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_s5, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_iasl_accepts, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_dsdt_is_current, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_headers_are_current, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("vacpi", tests, NULL, NULL);
