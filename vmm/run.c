@@ -94,10 +94,10 @@ static enum vmx_entry_result enter_quietly(struct vcpu *vcpu)
 	return result;
 }
 
-/* Is the CPU that runs @vcpu its own? */
-static bool is_pinned(const struct vcpu *vcpu)
+/* Is the CPU that runs @vcpu its own, at all times? (With a cap, time asleep must not be counted.) */
+static bool owns_cpu(const struct vcpu *vcpu)
 {
-	return vcpu->sched.pin != SCHED_NOBODY;
+	return vcpu->sched.pin != SCHED_NOBODY && !vcpu->vm->config->cap;
 }
 
 /*
@@ -152,7 +152,7 @@ static bool run_vcpu(struct cpu *cpu, struct vcpu *vcpu, u64 until)
 		if (unlikely(atomic_load_explicit(&vcpu->requests, memory_order_relaxed)))
 			vcpu_obey_requests(vcpu);
 		if (blocks(vcpu)) {
-			if (!is_pinned(vcpu))
+			if (!owns_cpu(vcpu))
 				return true;
 			sleep_in_place(vcpu, MIN(alarm, until));
 			now = rdtsc();

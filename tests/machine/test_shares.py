@@ -11,6 +11,9 @@ WORK = re.compile(r"share: work (\d+), of each CPU (\d+) to (\d+)")
 TOLERANCE = 0.05
 
 
+LATE = re.compile(r"clock: CPU 0: deadline: 100 ticks, latest by (\d+) us")
+
+
 @dataclass
 class Share:
     """A VM, and how much of one CPU is due to it."""
@@ -75,3 +78,13 @@ def test_shares(name):
         # A processor that is interrupted more executes less in the lab: one that is pinned, more.
         assert parts[vm] == pytest.approx(share.due, rel=TOLERANCE if vm in pool else 2 * TOLERANCE), parts
         assert least >= most * (1 - 2 * TOLERANCE), works
+
+
+def test_sleep_under_a_cap():
+    """A pinned VM that sleeps does not use up its cap: no tick waits for the cap's next period."""
+    esp = lay_out("shares-sleep", [Guest("sleeper", "clock", "seconds=2", "pin = 0\ncap = 10")])
+    with boot(esp=str(esp), machine="bochs", name="test-shares-sleep") as m:
+        m.wait_poweroff(timeout=SECONDS)
+        log = m.log_text()
+    assert ends(log) == {"sleeper": "debug-exit 0x0"}, failures(log, "clock")
+    assert int(LATE.search(log)[1]) < 5000
