@@ -79,13 +79,31 @@ static void obey_quit(struct vm *vm)
 		vm->state = VM_OFF;
 }
 
+static bool starts_now(const struct vm *vm, u64 now)
+{
+	return vm->state == VM_STARTING || (vm->state == VM_WAITING && now >= vm->restart_at);
+}
+
+bool life_is_due(const struct cpu *cpu)
+{
+	u64 now = rdtsc();
+
+	for (unsigned int i = 0; i < vmm.vms; i++) {
+		const struct vm *vm = &vmm.vm[i];
+
+		if (vm->cpu == cpu && (vm->state == VM_ENDED || starts_now(vm, now)))
+			return true;
+	}
+	return false;
+}
+
 static u64 tend_vm(struct vm *vm, u64 now)
 {
 	if (unlikely(atomic_load(&quit)))
 		obey_quit(vm);
 	if (vm->state == VM_ENDED)
 		reap(vm, now);
-	if (vm->state == VM_STARTING || (vm->state == VM_WAITING && now >= vm->restart_at))
+	if (starts_now(vm, now))
 		try_start(vm);
 	if (atomic_load_explicit(&vm->events, memory_order_relaxed))
 		vm_handle_events(vm);

@@ -8,6 +8,9 @@
 /* Give every VM a home, and wish that it starts. Needs the scheduler. */
 void life_begin(void);
 
+/* Is a VM at home on @cpu about to start or to end? That takes life_tend a while. */
+bool life_is_due(const struct cpu *cpu);
+
 /*
  * Bring the life and the devices of the VMs at home on @cpu, which calls this, up to date. Returns
  * the host TSC at which one wants a look again.

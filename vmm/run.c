@@ -194,6 +194,14 @@ static void let_go(struct cpu *cpu)
 		host_kick(vcpu->vm->cpu); /* which waits for it: vm_finish */
 }
 
+/* @cpu has something else to do for a while: clear and load a VM's memory, print a table. */
+static void leave(struct cpu *cpu)
+{
+	if (cpu->vcpu)
+		let_go(cpu);
+	kick(sched_leave(&vmm.sched, cpu->id));
+}
+
 /* Host TSC at which a blocked vCPU wants to be looked at. */
 static u64 wake_at(const struct vcpu *vcpu)
 {
@@ -226,6 +234,8 @@ static void run_cpu(struct cpu *cpu)
 		host_poll();
 		if (cpu->vcpu && cpu->vcpu->vm->state != VM_RUNNING)
 			let_go(cpu);
+		if (unlikely(life_is_due(cpu)))
+			leave(cpu);
 		deadline = life_tend(cpu);
 		if (!cpu->id && life_is_over())
 			return;

@@ -495,6 +495,17 @@ int sched_release(struct sched *s, struct sched_entity *e, u64 now)
 	return cpu;
 }
 
+int sched_leave(struct sched *s, unsigned int cpu)
+{
+	int other;
+
+	spin_lock(&s->lock);
+	s->idle &= ~BIT(cpu);
+	other = cpu_to_help(s);
+	spin_unlock(&s->lock);
+	return other;
+}
+
 bool sched_yield_cpu(struct sched *s, unsigned int cpu)
 {
 	struct sched_cpu *c = &s->cpu[cpu];

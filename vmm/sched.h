@@ -156,6 +156,12 @@ int sched_wake(struct sched *s, struct sched_entity *e, u64 now) __must_check;
 int sched_release(struct sched *s, struct sched_entity *e, u64 now) __must_check;
 
 /*
+ * @cpu, which runs nobody, will not ask for a while: others have to take what waits, or will. Returns
+ * the CPU that should look, or SCHED_NOBODY.
+ */
+int sched_leave(struct sched *s, unsigned int cpu) __must_check;
+
+/*
  * @cpu's vCPU spins for another's sake (PAUSE-loop exit): its next sched_put and sched_pick let one
  * of its VM that waits go first, once, for the rest of the turn. False: nobody could, so go on.
  */

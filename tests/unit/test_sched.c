@@ -557,6 +557,28 @@ static void time_goes_back(void **state)
 	assert_int_equal(a.vtime, 500 * SCHED_WEIGHT_MAX / 100);
 }
 
+/*
+ * Claim: a CPU that has something else to do for a while is not named for those who wake meanwhile,
+ * and what it was named for before goes to another idle one; once it asks again it has its share.
+ */
+static void leaves(void **state)
+{
+	(void)state;
+	add(&a0, &a), add(&b0, &b);
+	pick(0, 0, NULL, SCHED_NEVER);
+	pick(1, 0, NULL, SCHED_NEVER);
+	assert_int_equal(sched_leave(&s, 0), SCHED_NOBODY);
+	assert_int_equal(wake(&a0, 100), 1);
+	pick(1, 100, &a0, SCHED_NEVER);
+	pick(0, 200, NULL, SCHED_NEVER);
+	block(1, 300);
+	pick(1, 300, NULL, SCHED_NEVER);
+
+	assert_int_equal(wake(&b0, 400), 0);
+	assert_int_equal(sched_leave(&s, 0), 1);
+	pick(1, 500, &b0, SCHED_NEVER);
+}
+
 /* Claim: 64 CPUs is a number of CPUs like any other. */
 static void sixty_four(void **state)
 {
@@ -602,6 +624,7 @@ int main(void)
 		RULE(yields, one_cpu),
 		RULE(yields_to_one_ahead, one_cpu),
 		RULE(time_goes_back, two_cpus),
+		RULE(leaves, two_cpus),
 		RULE(sixty_four, one_cpu),
 	};
 
