@@ -14,7 +14,8 @@
 struct found {
 	u32 early, lost, extra, never, tried;
 	u32 count_up, not_stopped;
-	u64 longest; /* in ticks, how late */
+	const char *volatile phase; /* where it is */
+	u64 longest;                /* in ticks, how late */
 };
 
 static struct found found[SMP_CPUS];
@@ -184,13 +185,28 @@ static void deadline(void)
 static void run_modes(void *arg)
 {
 	(void)arg;
+	mine()->phase = "one_shot";
 	one_shot();
+	mine()->phase = "rearm";
 	rearm();
+	mine()->phase = "masked";
 	masked();
+	mine()->phase = "periodic";
 	periodic();
 	if (cpuid(1, 0).ecx & BIT(24))
-		deadline();
+		mine()->phase = "deadline";
+	deadline();
 	lapic_write(LAPIC_LVT_TIMER, LVT_MASKED);
+}
+
+/* Where a CPU waits for an interrupt that does not come. */
+static void say_where(void)
+{
+	for (unsigned int i = 1; i < cpu_count; i++) {
+		if (cpus[i].fn)
+			say("%s: CPU %u is in %s, has tried %u, taken %u", mode, i, found[i].phase,
+			    found[i].tried, cpus[i].irqs[VECTOR]);
+	}
 }
 
 static void check_all(const char *name)
@@ -198,7 +214,18 @@ static void check_all(const char *name)
 	mode = name;
 	for (unsigned int i = 0; i < cpu_count; i++)
 		found[i] = (struct found){ 0 };
-	run_on_all(run_modes, NULL);
+	for (unsigned int i = 1; i < cpu_count; i++)
+		cpu_call(i, run_modes, NULL);
+	irq_disable();
+	run_modes(NULL);
+	irq_enable();
+	for (unsigned int i = 1; i < cpu_count; i++) {
+		if (cpu_wait(i))
+			continue;
+		report(false, "%s: CPU %u waits for ever", mode, i);
+		say_where();
+		finish(failed);
+	}
 	for (unsigned int i = 0; i < cpu_count; i++) {
 		const struct found *f = &found[i];
 
