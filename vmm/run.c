@@ -118,7 +118,7 @@ static u64 enter(struct vcpu *vcpu, u64 now, u64 deadline)
 	enum vmx_entry_result result;
 	u64 before = rdtsc();
 
-	arm(before, MIN(deadline, before + vmm.look_ticks));
+	arm(before, deadline);
 	if (likely(vcpu->entries++))
 		vcpu->ticks[vcpu->exit_reason & EXIT_REASON_BASIC] += before - now;
 	result = unlikely(vmm.quiet) ? enter_quietly(vcpu) : vmx_enter(&vcpu->regs, vcpu->launched);
@@ -134,12 +134,24 @@ static u64 enter(struct vcpu *vcpu, u64 now, u64 deadline)
 }
 
 /*
+ * At @look: let the machine's interrupts in that have not made the guest exit; one that matters kicks
+ * this CPU. Returns when to look the next time.
+ */
+static u64 look_around(u64 now, u64 look)
+{
+	if (likely(now < look))
+		return look;
+	irq_window();
+	return now + vmm.look_ticks;
+}
+
+/*
  * Run @vcpu until @until, or the CPU is wanted, or the VM has stopped; true when it has nothing to do
  * before that.
  */
 static bool run_vcpu(struct cpu *cpu, struct vcpu *vcpu, u64 until)
 {
-	u64 now = rdtsc();
+	u64 now = rdtsc(), look = now + vmm.look_ticks;
 
 	atomic_store(&vcpu->mode, VCPU_OUT);
 	vcpu_load(vcpu);
@@ -164,7 +176,8 @@ static bool run_vcpu(struct cpu *cpu, struct vcpu *vcpu, u64 until)
 			continue;
 		}
 		vcpu_inject(vcpu);
-		now = enter(vcpu, now, MIN(alarm, until));
+		now = enter(vcpu, now, MIN(MIN(alarm, until), look));
+		look = look_around(now, look);
 	}
 	return vcpu->vm->state != VM_RUNNING;
 }
