@@ -1,5 +1,5 @@
 /*
- * Two faults of Bochs 3.1 as Debian builds it, put right in memory. This library is preloaded into it.
+ * Three faults of Bochs 3.1 as Debian builds it, put right in memory. This library is preloaded into it.
  *
  * idiv: 64-bit IDIV of 1000000000 by 1 gives 3410, since GCC 15 may drop stores through a pointer cast between signed and
  * unsigned structures. Linux dies of it at once.
@@ -9,8 +9,13 @@
  * handler's: the loop for several processors does not note where execution goes on after an exception, as the loop for one
  * does. Linux guests die of it after some thousand page faults.
  *
- * With LINTEL_SHIM=check it prints what it finds, "idiv=W resume=W" with W one of right, wrong and absent (this program
- * cannot be judged), and exits; else it mends what is wrong.
+ * count: with several processors, an instruction that ends in an exception or an exit of VMX is counted as the first
+ * processor's, whichever executed it: GCC may take the variable that says which one for unchanged since setjmp. The shadow
+ * of STI is kept as a number of instructions, so the first processor takes interrupts between STI and HLT once in some
+ * hundred times, and sleeps on.
+ *
+ * With LINTEL_SHIM=check it prints what it finds, "idiv=W resume=W count=W" with W one of right, wrong and absent (this
+ * program cannot be judged), and exits; else it mends what is wrong.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -35,18 +40,26 @@ static void write_jump(unsigned char *at, const void *target)
 	memcpy(at + sizeof(jump), &target, sizeof(target));
 }
 
-static void redirect(unsigned char *function, const void *target)
+static void write_code(unsigned char *at, const unsigned char *code, size_t len)
 {
 	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-	uintptr_t start = (uintptr_t)function & ~(page - 1);
-	size_t size = (uintptr_t)function + JUMP_SIZE - start;
+	uintptr_t start = (uintptr_t)at & ~(page - 1);
+	size_t size = (uintptr_t)at + len - start;
 
 	if (mprotect((void *)start, size, PROT_READ | PROT_WRITE | PROT_EXEC) != 0) {
 		perror("bochs-shim: mprotect");
 		_exit(1);
 	}
-	write_jump(function, target);
+	memcpy(at, code, len);
 	mprotect((void *)start, size, PROT_READ | PROT_EXEC);
+}
+
+static void redirect(unsigned char *function, const void *target)
+{
+	unsigned char jump[JUMP_SIZE];
+
+	write_jump(jump, target);
+	write_code(function, jump, sizeof(jump));
 }
 
 /* --- idiv --- */
@@ -180,17 +193,91 @@ static void mend_resume(unsigned char *run, const struct fields *f)
 	redirect(run, stub);
 }
 
+/* --- count --- */
+
+#define BEGIN_SIZE 0x600 /* of bx_begin_simulation: looked through */
+#define COUNT_SIZE 42    /* of what is compared; the first NEW_SIZE bytes of it are replaced */
+#define NEW_SIZE   29
+
+/*
+ * After setjmp, %rsi being the array of processors: test %eax, %eax; je 1f; mov (%rsi), %rax;
+ * movb $0, run(%rsp); addq $1, icount(%rax); 1: mov (%rsi), %rdi; jmp LOOP; nopw;
+ * movb $1, run(%rsp); mov icount(%rdi), %rax. Bytes that may differ are ff in the mask.
+ */
+static enum finding judge_count(unsigned char *begin, unsigned char **found)
+{
+	static const unsigned char code[COUNT_SIZE] =
+		"\x85\xc0\x74\x10\x48\x8b\x06\xc6\x44\x24\x00\x00\x48\x83\x80\x00\x00\x00\x00\x01"
+		"\x48\x8b\x3e\xeb\x00\x66\x0f\x1f\x44\x00\x00\xc6\x44\x24\x00\x01\x48\x8b\x87\x00"
+		"\x00\x00";
+	static const unsigned char mask[COUNT_SIZE] = {
+		[10] = 0xff, [15] = 0xff, [16] = 0xff, [17] = 0xff, [18] = 0xff,
+		[24] = 0xff, [34] = 0xff, [39] = 0xff, [40] = 0xff, [41] = 0xff,
+	};
+
+	for (size_t i = 0; begin && i + COUNT_SIZE + 32 <= BEGIN_SIZE; i++) {
+		size_t n = 0;
+
+		while (n < COUNT_SIZE && (begin[i + n] | mask[n]) == (code[n] | mask[n]))
+			n++;
+		/* Then: sub icount_last_sync(%rdi), %eax; cmove ...; add; mov processor(%rsp), %eax. */
+		if (n == COUNT_SIZE && !memcmp(begin + i + 60, "\x8b\x44\x24", 3)) {
+			*found = begin + i;
+			return WRONG;
+		}
+	}
+	return ABSENT;
+}
+
+/* The same with the array's element of ->processor, in place; what is not needed made room for it. */
+static void mend_count(unsigned char *at)
+{
+	unsigned char new[NEW_SIZE], *p = new;
+
+	*p++ = 0x85; /* test %eax, %eax */
+	*p++ = 0xc0;
+	*p++ = 0x74; /* je 1f */
+	*p++ = 0x12;
+	*p++ = 0x8b; /* mov processor(%rsp), %eax */
+	*p++ = 0x44;
+	*p++ = 0x24;
+	*p++ = at[63];
+	*p++ = 0x48; /* mov (%rsi,%rax,8), %rdi */
+	*p++ = 0x8b;
+	*p++ = 0x3c;
+	*p++ = 0xc6;
+	*p++ = 0x48; /* addq $1, icount(%rdi) */
+	*p++ = 0x83;
+	*p++ = 0x87;
+	memcpy(p, at + 15, 4);
+	p += 4;
+	*p++ = 1;
+	*p++ = 0xeb; /* jmp behind the nopw: without running it again */
+	*p++ = 9;
+	*p++ = 0x48; /* 1: mov (%rsi), %rdi */
+	*p++ = 0x8b;
+	*p++ = 0x3e;
+	*p++ = 0xeb; /* jmp LOOP, 2 bytes nearer */
+	*p++ = (unsigned char)(at[24] - 2);
+	*p++ = 0x90;
+	*p++ = 0x90;
+	write_code(at, new, sizeof(new));
+}
+
 __attribute__((constructor)) static void start(void)
 {
+	void *begin = dlsym(RTLD_DEFAULT, "_Z19bx_begin_simulationiPPc");
 	void *divide = dlsym(RTLD_DEFAULT, "_Z9long_idivP7Bit128sPlPKS_l");
 	void *loop = dlsym(RTLD_DEFAULT, "_ZN8BX_CPU_C8cpu_loopEv");
 	void *run = dlsym(RTLD_DEFAULT, "_ZN8BX_CPU_C13cpu_run_traceEv");
 	const char *mode = getenv("LINTEL_SHIM");
 	struct fields fields;
+	unsigned char *counting = NULL;
 	enum finding idiv = judge_idiv(divide), resume = judge_resume(loop, run, &fields);
+	enum finding count = judge_count(begin, &counting);
 
 	if (mode && strcmp(mode, "check") == 0) {
-		printf("idiv=%s resume=%s\n", words[idiv], words[resume]);
+		printf("idiv=%s resume=%s count=%s\n", words[idiv], words[resume], words[count]);
 		fflush(stdout);
 		_exit(0);
 	}
@@ -198,4 +285,6 @@ __attribute__((constructor)) static void start(void)
 		mend_idiv(divide);
 	if (resume == WRONG)
 		mend_resume(run, &fields);
+	if (count == WRONG)
+		mend_count(counting);
 }

@@ -97,8 +97,6 @@ def posted(name: str, lintel: str) -> Report:
     return report_of(run(f"irq-{name}", [Guest("posted", "posted", "", "cpus = 2")], lintel, cpus=2), "posted")
 
 
-# Not understood yet: since guests have no time slices (run: looking around in time costs an exit) the VM hangs after its start.
-@pytest.mark.long
 def test_posted():
     """An IPI to a running vCPU is the sender's one exit, and none of the receiver's; by software each costs it at least two."""
     by_processor, by_software = posted("posted", "errata-ignore = vid, posted-interrupts"), posted("not-posted", "")

@@ -12,6 +12,7 @@ from support.linux_checks import alarming, check_exits
 from support.shell import PROMPT, READY, Shell
 
 PAGE = 4096
+LAPIC = 0xFEE00000
 CONFIG = (
     "[lintel]\nselftest = yes\n"
     + linux("one")
@@ -159,13 +160,15 @@ def test_selftest_agrees(machine):
 
 
 def test_ept_maps_all_ram_once(frames):
-    """Each VM's guest addresses are its RAM, whole and once: as many bytes as it was given."""
+    """Each VM's guest addresses are its RAM, whole and once: as many bytes as it was given; and the page of its local APIC, whose accesses are virtualized."""
     for vm, size in (("one", 256 << 20), ("two", 192 << 20), ("crasher", 16 << 20)):
         place = 0
-        for guest, _, length, _ in sorted(frames[vm]):
+        *ram, last = sorted(frames[vm])
+        for guest, _, length, _ in ram:
             assert guest == place, f"{vm}: a hole or an overlap at {place:#x}"
             place += length
         assert place == size
+        assert (last[0], last[2]) == (LAPIC, PAGE), f"{vm}: {last}"
 
 
 def test_ept_isolation(frames, page_tables):

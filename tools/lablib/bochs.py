@@ -142,11 +142,11 @@ def _faults(bochs: Bochs, library: Path) -> list[str]:
     """Which of the faults that tools/bochs-shim.c mends this emulator has, as the library finds itself."""
     command, environment = _preload(bochs, library)
     run = subprocess.run(command, env={**environment, "LINTEL_SHIM": "check"}, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=30)
-    answer = re.fullmatch(r"idiv=(\w+) resume=(\w+)", run.stdout.strip())
+    answer = re.fullmatch(r"idiv=(\w+) resume=(\w+) count=(\w+)", run.stdout.strip())
     if not answer:
         raise LabError(f"Bochs does not start: {(run.stderr or run.stdout).strip()[-500:]}")
     # Absent: built otherwise, so that nothing can be said and nothing mended.
-    return [name for name, finding in zip(("idiv", "resume"), answer.groups()) if finding == "wrong"]
+    return [name for name, finding in zip(("idiv", "resume", "count"), answer.groups()) if finding == "wrong"]
 
 
 def prepare() -> Bochs:
