@@ -7,7 +7,7 @@ BUILD     := build
 IMAGE     := $(BUILD)/lintel.efi
 CONFIG    ?= guests/linux/lintel.conf
 
-C_DIRS    := boot lib drivers ept vmx vioapic virtio vmm
+C_DIRS    := boot lib drivers ept vmx vioapic virtio vswitch vmm
 C_SRCS    := $(sort $(wildcard $(C_DIRS:%=%/*.c)))
 ASM_SRCS  := $(sort $(wildcard $(C_DIRS:%=%/*.asm)))
 HEADERS   := $(sort $(wildcard $(C_DIRS:%=%/*.h)))

@@ -47,6 +47,14 @@ bool guest_mem_contains(const struct guest_mem *mem, gpa_t gpa, u64 len)
 	return true;
 }
 
+u64 guest_mem_host(const struct guest_mem *mem, gpa_t gpa, u64 len, hpa_t *hpa)
+{
+	u64 run;
+
+	*hpa = (hpa_t)(uintptr_t)guest_ptr(mem, gpa, &run);
+	return MIN(run, len);
+}
+
 /*
  * A word that the guest's other CPUs use as one, such as the index of a ring, is one access: of a
  * copy byte by byte they, or we, could see a half. False: not a word that lies on its boundary.

@@ -51,6 +51,13 @@ int guest_cmpxchg(const struct guest_mem *mem, gpa_t gpa, u64 *old, u64 new,
 /* Is all of [gpa, gpa + len) RAM? */
 bool guest_mem_contains(const struct guest_mem *mem, gpa_t gpa, u64 len);
 
+/*
+ * Host memory behind @gpa: its address in *@hpa, and how many of @len bytes lie there in a row; 0 when @gpa is
+ * not RAM. For DMA, and for copies from one guest to another: nobody looks at what is there, since a
+ * second look might see something else.
+ */
+u64 guest_mem_host(const struct guest_mem *mem, gpa_t gpa, u64 len, hpa_t *hpa) __must_check;
+
 /* Bytes of RAM in all. */
 u64 guest_mem_size(const struct guest_mem *mem);
 

@@ -14,6 +14,10 @@
 #define CONFIG_CMD_LEN        2048 /* Linux/x86 takes 2047 bytes and a NUL */
 #define CONFIG_MAX_CPUS       16
 
+#define CONFIG_MAX_DISKS      4 /* of one VM */
+#define CONFIG_MAX_NETS       4 /* likewise */
+#define CONFIG_MAX_SWITCHES   8
+
 #define CONFIG_WEIGHT_DEFAULT 100
 #define CONFIG_WEIGHT_MAX     10000
 
@@ -50,6 +54,39 @@ struct boot_file {
 	u64 size;       /* bytes */
 };
 
+/* `disk = KIND:WHAT[,ro]` */
+enum disk_kind { DISK_RAM, DISK_FILE, DISK_PART };
+
+struct disk_config {
+	enum disk_kind kind;
+	bool read_only;
+	u64 size;                   /* DISK_RAM: bytes, a multiple of 512 */
+	char what[CONFIG_PATH_LEN]; /* DISK_FILE: its path; DISK_PART: label or PARTUUID */
+	unsigned int line;
+	struct boot_file file; /* DISK_FILE: as read; the VM writes to a copy of its own */
+};
+
+/* `net = SWITCH[,mac=...][,vlan=N][,rate=N]` */
+struct net_config {
+	char on[CONFIG_NAME_LEN]; /* the switch */
+	unsigned int index;       /* of it in struct config */
+	u8 mac[6]; /* given, or made from the VM's name and the number of the device */
+	bool mac_given;
+	u16 vlan; /* 1 to 4094; 0: none */
+	u64 rate; /* bits a second; 0: no limit */
+	unsigned int line;
+};
+
+/* `[switch NAME]` */
+struct switch_config {
+	char name[CONFIG_NAME_LEN];
+	unsigned int line;
+	char uplink
+		[CONFIG_NAME_LEN]; /* empty: none; "auto", a PCI address 00:02.0, or a MAC address */
+	unsigned int uplink_line;
+	bool bad;
+};
+
 struct vm_config {
 	char name[CONFIG_NAME_LEN];
 	unsigned int line; /* of its section in lintel.conf, for messages */
@@ -68,6 +105,10 @@ struct vm_config {
 	bool bad;       /* something in its section was wrong: not to be started */
 	unsigned int memory_line, cpus_line, kernel_line, initrd_line; /* 0 = not given */
 	unsigned int pin_line, cap_line;
+	struct disk_config disk[CONFIG_MAX_DISKS];
+	unsigned int disks;
+	struct net_config net[CONFIG_MAX_NETS];
+	unsigned int nets;
 	struct boot_file kernel_file;
 	struct boot_file initrd_file;
 };
@@ -76,6 +117,8 @@ struct config {
 	struct host_config host;
 	struct vm_config vm[CONFIG_MAX_VMS];
 	unsigned int vms;
+	struct switch_config sw[CONFIG_MAX_SWITCHES];
+	unsigned int switches;
 	unsigned int errors; /* lines that were wrong, each one already printed */
 };
 

@@ -1,0 +1,58 @@
+/*
+ * The physical machine's PCI functions: found by their configuration space (mechanism #1, or memory-mapped
+ * where ACPI's MCFG names it), with their BARs and capabilities. What the firmware has placed stays there.
+ */
+#ifndef DRIVERS_PCI_H
+#define DRIVERS_PCI_H
+
+#include "lib/types.h"
+
+#define PCI_MAX_DEVICES 64
+#define PCI_HOST_BARS   6
+
+#define PCI_CAP_MSI     0x05
+#define PCI_CAP_VENDOR  0x09
+#define PCI_CAP_MSIX    0x11
+
+struct pci_bar {
+	u64 base; /* of memory or ports; 0: not there, or not placed */
+	u64 size;
+	bool io;
+};
+
+struct pci_device {
+	u16 segment;
+	u8 bus, slot, function;
+	u16 vendor, device;
+	u32 class; /* class, subclass, programming interface: 24 bits */
+	u8 revision;
+	u8 irq_pin, irq_line;              /* as the firmware has left them; pin 0: none */
+	u8 msi, msix;                      /* offsets of the capabilities; 0: none */
+	struct pci_bar bar[PCI_HOST_BARS]; /* of a 64-bit BAR the first of the two */
+};
+
+/* Memory-mapped configuration space of @segment, buses first to last; @base is bus 0's. Before pci_scan. */
+void pci_add_ecam(u16 segment, u8 first_bus, u8 last_bus, void *base);
+
+/* Find all functions, and take their BARs' sizes (decoding is off meanwhile). How many there are. */
+unsigned int pci_scan(void);
+const struct pci_device *pci_device(unsigned int index);
+
+/* Configuration space: @reg is aligned to the access. */
+u8 pci_read8(const struct pci_device *dev, u16 reg);
+u16 pci_read16(const struct pci_device *dev, u16 reg);
+u32 pci_read32(const struct pci_device *dev, u16 reg);
+void pci_write8(const struct pci_device *dev, u16 reg, u8 value);
+void pci_write16(const struct pci_device *dev, u16 reg, u16 value);
+void pci_write32(const struct pci_device *dev, u16 reg, u32 value);
+
+/* The first capability @id behind offset @after (0: of all); 0: none. */
+u8 pci_find_cap(const struct pci_device *dev, u8 id, u8 after);
+
+/* Decoding of memory and ports, and bus mastering, on; the pin's interrupt off if @intx is not wanted. */
+void pci_enable(const struct pci_device *dev, bool intx);
+
+/* "00:1f.2" into @text, of 16 bytes at least. */
+const char *pci_name(const struct pci_device *dev, char *text, size_t size);
+
+#endif
