@@ -69,16 +69,25 @@ void wrmsr(u32 msr, u64 value)
 	*need_msr(msr) = value;
 }
 
+/* All bits set, but for what describes sizes: of the vector state, of addresses. */
+struct cpuid_regs fake_cpuid_full(u32 leaf, u32 subleaf)
+{
+	static const struct cpuid_regs component[] = { [2] = { 256, 576, 0, 0 },
+						       [5] = { 64, 1088, 0, 0 },
+						       [6] = { 512, 1152, 0, 0 },
+						       [7] = { 1024, 1664, 0, 0 } };
+
+	if (leaf == 0xd && subleaf >= 2)
+		return subleaf < ARRAY_SIZE(component) ? component[subleaf]
+						       : (struct cpuid_regs){ 0 };
+	if (leaf == 0x80000008) /* address sizes: 46 and 48 bits */
+		return (struct cpuid_regs){ 0xffff302e, ~0u, ~0u, ~0u };
+	return (struct cpuid_regs){ ~0u, ~0u, ~0u, ~0u };
+}
+
 struct cpuid_regs cpuid(u32 leaf, u32 subleaf)
 {
-	struct cpuid_regs r;
-
-	if (fake_x86.cpuid)
-		return fake_x86.cpuid(leaf, subleaf);
-	__asm__ volatile("cpuid"
-			 : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
-			 : "0"(leaf), "2"(subleaf));
-	return r;
+	return fake_x86.cpuid ? fake_x86.cpuid(leaf, subleaf) : fake_cpuid_full(leaf, subleaf);
 }
 
 u64 rdtsc(void)

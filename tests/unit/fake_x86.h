@@ -13,10 +13,13 @@ struct fake_x86 {
 	u64 dr0, dr1, dr2, dr3, dr6, dr7;
 	u64 xcr0;
 	u64 tsc;                                           /* what RDTSC reads; 0: the real one */
-	struct cpuid_regs (*cpuid)(u32 leaf, u32 subleaf); /* NULL: the real one */
+	struct cpuid_regs (*cpuid)(u32 leaf, u32 subleaf); /* NULL: fake_cpuid_full */
 	unsigned int irq_windows, nmis, machine_checks;    /* taken or raised */
 };
 extern struct fake_x86 fake_x86;
+
+/* A processor that has whatever can be asked for, the same on every machine that runs the tests. */
+struct cpuid_regs fake_cpuid_full(u32 leaf, u32 subleaf);
 
 /* Forget all of the above, and all MSRs. */
 void fake_x86_reset(void);
