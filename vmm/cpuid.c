@@ -169,33 +169,53 @@ static u32 *reg_of(struct cpuid_regs *r, enum cpuid_reg reg)
 	return regs[reg];
 }
 
-static struct cpuid_entry *find(const struct cpuid_table *table, u32 leaf, u32 subleaf)
+/* Where the range of @leaf notes the first entry of it; NULL: @leaf is in none. */
+static const u8 *first_of(const struct cpuid_table *table, u32 leaf)
 {
+	/* 0 and up, 40000000H and up, 80000000H and up: the two highest bits are the range. */
+	u32 range = leaf >> 30, offset = leaf & 0x3fffffff;
+
+	return range < CPUID_RANGES && offset < CPUID_RANGE_LEAVES ? &table->first[range][offset]
+								   : NULL;
+}
+
+const struct cpuid_entry *cpuid_find(const struct cpuid_table *table, u32 leaf, u32 subleaf)
+{
+	const u8 *first = first_of(table, leaf);
 	unsigned int i = 0;
 
-	if (leaf < CPUID_BASIC_LEAVES) {
-		if (!table->basic[leaf])
+	if (likely(first)) {
+		if (!*first)
 			return NULL;
-		i = table->basic[leaf] - 1u;
+		i = *first - 1u;
+		if (likely(!table->entry[i].by_subleaf))
+			return &table->entry[i];
 	}
 	for (; i < table->entries; i++) {
 		const struct cpuid_entry *e = &table->entry[i];
 
 		if (e->leaf == leaf && (!e->by_subleaf || e->subleaf == subleaf))
-			return (struct cpuid_entry *)(uintptr_t)e;
+			return e;
 	}
 	return NULL;
 }
 
+/* The same while the table is being made. */
+static struct cpuid_entry *find(struct cpuid_table *table, u32 leaf, u32 subleaf)
+{
+	return (struct cpuid_entry *)(uintptr_t)cpuid_find(table, leaf, subleaf);
+}
+
 static struct cpuid_regs *add(struct cpuid_table *table, u32 leaf, u32 subleaf, bool by_subleaf)
 {
+	u8 *first = (u8 *)(uintptr_t)first_of(table, leaf);
 	struct cpuid_entry *e;
 
 	if (table->entries == CPUID_ENTRIES)
 		panic("more CPUID leaves than CPUID_ENTRIES");
 	e = &table->entry[table->entries++];
-	if (leaf < CPUID_BASIC_LEAVES && !table->basic[leaf])
-		table->basic[leaf] = (u8)table->entries;
+	if (first && !*first)
+		*first = (u8)table->entries;
 	*e = (struct cpuid_entry){ .leaf = leaf, .subleaf = subleaf, .by_subleaf = by_subleaf };
 	return &e->regs;
 }
@@ -203,9 +223,10 @@ static struct cpuid_regs *add(struct cpuid_table *table, u32 leaf, u32 subleaf, 
 bool cpuid_has(const struct cpuid_table *table, u32 leaf, u32 subleaf, unsigned int reg,
 	       unsigned int bit)
 {
-	struct cpuid_entry *e = find(table, leaf, subleaf);
+	const struct cpuid_entry *e = cpuid_find(table, leaf, subleaf);
+	const struct cpuid_regs *r = e ? &e->regs : NULL;
 
-	return e && (*reg_of(&e->regs, (enum cpuid_reg)reg) >> bit & 1);
+	return r && (*reg_of((struct cpuid_regs *)(uintptr_t)r, (enum cpuid_reg)reg) >> bit & 1);
 }
 
 static void apply_allow_list(struct cpuid_table *table, u64 hide)
@@ -341,7 +362,7 @@ static void add_identity(struct cpuid_table *table, unsigned int id, unsigned in
 	struct cpuid_regs host0 = cpuid(0, 0), host1 = cpuid(1, 0);
 	struct cpuid_regs *r;
 
-	table->max_leaf = CPUID_BASIC_LEAVES - 1;
+	table->max_leaf = CPUID_RANGE_LEAVES - 1;
 	table->max_extended = 0x80000008;
 	r = add(table, 0, 0, false);
 	*r = host0;
@@ -395,24 +416,13 @@ void cpuid_hint_realtime(struct cpuid_table *table)
 		e->regs.edx |= PV_HINT_REALTIME;
 }
 
-bool cpuid_needs_cr4(u32 leaf)
+struct cpuid_regs cpuid_dynamic(const struct cpuid_entry *entry, u64 (*cr4)(void))
 {
-	return leaf == 1;
-}
+	struct cpuid_regs r = entry->regs;
 
-struct cpuid_regs cpuid_answer(const struct cpuid_table *table, u32 leaf, u32 subleaf, u64 cr4)
-{
-	const struct cpuid_entry *e = find(table, leaf, subleaf);
-	struct cpuid_regs r;
-
-	if (!e)
-		return (struct cpuid_regs){ 0 };
-	r = e->regs;
-	if (!e->dynamic)
-		return r;
-	if (leaf == 1 && (cr4 & CR4_OSXSAVE))
+	if (entry->leaf == 1 && (cr4() & CR4_OSXSAVE))
 		r.ecx |= B(27);
-	if (leaf == 0xd) /* the size of what XCR0 enables: only the processor knows */
-		r.ebx = cpuid(leaf, subleaf).ebx;
+	if (entry->leaf == 0xd) /* the size of what XCR0 enables: only the processor knows */
+		r.ebx = cpuid(entry->leaf, entry->subleaf).ebx;
 	return r;
 }

@@ -9,7 +9,8 @@
 #include "lib/x86.h"
 
 #define CPUID_ENTRIES      48
-#define CPUID_BASIC_LEAVES 0x17
+#define CPUID_RANGES       3 /* of leaves: basic, hypervisor's, extended */
+#define CPUID_RANGE_LEAVES 0x17
 
 struct cpuid_entry {
 	u32 leaf, subleaf;
@@ -22,9 +23,9 @@ struct cpuid_entry {
 struct cpuid_table {
 	struct cpuid_entry entry[CPUID_ENTRIES];
 	unsigned int entries;
-	u8 basic[CPUID_BASIC_LEAVES]; /* 1 + the first entry of each leaf from 0 on; 0: none */
-	u64 xcr0_allowed;             /* state components that the guest may enable */
-	u64 cr4_allowed;              /* CR4 bits that go with the features */
+	u8 first[CPUID_RANGES][CPUID_RANGE_LEAVES]; /* 1 + the first entry of a leaf; 0: none */
+	u64 xcr0_allowed;                           /* state components that the guest may enable */
+	u64 cr4_allowed;                            /* CR4 bits that go with the features */
 	u32 max_leaf, max_extended;
 };
 
@@ -43,14 +44,14 @@ void cpuid_build(struct cpuid_table *table, const struct vmx_caps *caps, u64 hid
 /* Tell the guest, if it sees KVM's leaves, that each of its vCPUs has a CPU to itself: not to give way. */
 void cpuid_hint_realtime(struct cpuid_table *table);
 
-/*
- * The answer to CPUID with EAX = @leaf, ECX = @subleaf; @cr4 is the guest's. All zeroes for what
- * is not in the table. Leaf 0DH reads the XCR0 of this CPU, which has to be the guest's.
- */
-struct cpuid_regs cpuid_answer(const struct cpuid_table *table, u32 leaf, u32 subleaf, u64 cr4);
+/* What the table has for EAX = @leaf, ECX = @subleaf; NULL: nothing, all four registers are 0. */
+const struct cpuid_entry *cpuid_find(const struct cpuid_table *table, u32 leaf, u32 subleaf);
 
-/* Does leaf @leaf of the answer depend on CR4? (Saves a VMREAD for all the others.) */
-bool cpuid_needs_cr4(u32 leaf);
+/*
+ * The answer of a dynamic entry now: with the guest's CR4 (asked for leaf 1 only: a VMREAD less for the
+ * others), and for leaf 0DH with the XCR0 of this CPU, which has to be the guest's.
+ */
+struct cpuid_regs cpuid_dynamic(const struct cpuid_entry *entry, u64 (*cr4)(void));
 
 /* Is a feature of leaf 1 ECX / EDX offered? Used by the MSR policy. */
 bool cpuid_has(const struct cpuid_table *table, u32 leaf, u32 subleaf, unsigned int reg,

@@ -210,5 +210,5 @@ enum outcome exit_xsetbv(struct vcpu *vcpu)
 	}
 	vcpu->xcr0 = value;
 	xsetbv(0, value); /* the VMM uses none of that state: the guest's XCR0 stays in force */
-	return OUTCOME_ADVANCE;
+	return OUTCOME_DONE;
 }

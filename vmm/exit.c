@@ -131,19 +131,37 @@ static enum outcome exit_entry_failure(struct vcpu *vcpu)
 
 #define CPUID_1_EDX_APIC ((u32)BIT(9))
 
+static u64 guest_cr4(void)
+{
+	return vmcs_read(GUEST_CR4);
+}
+
+static struct cpuid_regs cpuid_now(const struct vcpu *vcpu, const struct cpuid_entry *e)
+{
+	struct cpuid_regs r = cpuid_dynamic(e, guest_cr4);
+
+	if (e->leaf == 1 && !(vlapic_base(&vcpu->lapic) & APIC_BASE_EN))
+		r.edx &= ~CPUID_1_EDX_APIC; /* as if there were none */
+	return r;
+}
+
 static enum outcome exit_cpuid(struct vcpu *vcpu)
 {
+	static const struct cpuid_regs nothing;
 	struct guest_regs *g = &vcpu->regs;
-	u64 cr4 = cpuid_needs_cr4((u32)g->rax) ? vmcs_read(GUEST_CR4) : 0;
-	struct cpuid_regs r = cpuid_answer(&vcpu->cpuid, (u32)g->rax, (u32)g->rcx, cr4);
+	const struct cpuid_entry *e = cpuid_find(&vcpu->cpuid, (u32)g->rax, (u32)g->rcx);
+	const struct cpuid_regs *r = e ? &e->regs : &nothing;
+	struct cpuid_regs now;
 
-	if ((u32)g->rax == 1 && !(vlapic_base(&vcpu->lapic) & APIC_BASE_EN))
-		r.edx &= ~CPUID_1_EDX_APIC; /* as if there were none */
-	g->rax = r.eax;
-	g->rbx = r.ebx;
-	g->rcx = r.ecx;
-	g->rdx = r.edx;
-	return OUTCOME_ADVANCE;
+	if (e && unlikely(e->dynamic)) {
+		now = cpuid_now(vcpu, e);
+		r = &now;
+	}
+	g->rax = r->eax;
+	g->rbx = r->ebx;
+	g->rcx = r->ecx;
+	g->rdx = r->edx;
+	return OUTCOME_DONE;
 }
 
 static enum outcome exit_hlt(struct vcpu *vcpu)
@@ -260,6 +278,27 @@ const struct exit_handler exit_table[VMX_EXIT_REASON_COUNT] = {
 /* clang-format on */
 
 /*
+ * The instruction at RIP, of @length bytes, is done: go on behind it, out of the shadow of an STI or MOV SS
+ * before it, and with the trap that TF asks for. In every exit's way: a call less.
+ */
+static inline void advance(u64 length)
+{
+	const u64 shadow = BLOCKING_BY_STI | BLOCKING_BY_MOV_SS;
+	u64 blocking = vmcs_read(GUEST_INTERRUPTIBILITY_STATE);
+
+	vmcs_write(GUEST_RIP, vmcs_read(GUEST_RIP) + length);
+	if (unlikely(blocking & shadow))
+		vmcs_write(GUEST_INTERRUPTIBILITY_STATE, blocking & ~shadow);
+	if (unlikely(vmcs_read(GUEST_RFLAGS) & RFLAGS_TF))
+		vcpu_single_step();
+}
+
+void vcpu_advance(u64 length)
+{
+	advance(length);
+}
+
+/*
  * The exit came while an event was being delivered: deliver that event again at the next entry.
  * SDM, "Information for VM Exits That Occur During Event Delivery".
  */
@@ -286,38 +325,69 @@ static void requeue_event(struct vcpu *vcpu)
 	}
 }
 
-bool exit_dispatch(struct vcpu *vcpu)
+/* What the table says that the handler needs. */
+static void exit_prepare(struct vcpu *vcpu, const struct exit_handler *h)
 {
-	u32 reason = vmcs_read32(EXIT_REASON);
-	unsigned int basic = reason & EXIT_REASON_BASIC;
-	const struct exit_handler *h;
-	enum outcome outcome;
-
-	vcpu->exit_reason = reason;
-	if (unlikely(basic >= VMX_EXIT_REASON_COUNT)) {
-		exit_unexpected(vcpu);
-		dump_vcpu(vcpu);
-		return false;
-	}
-	vcpu->exits[basic]++;
-	if (vcpu->pv.eoi_offered)
-		pv_eoi_collect(vcpu);
-	h = &exit_table[basic];
 	if (h->in_event)
 		requeue_event(vcpu);
 	if (h->qualification)
 		vcpu->exit_qualification = vmcs_read(EXIT_QUALIFICATION);
-	vcpu->log[vcpu->log_next++ % VCPU_LOG] = reason;
+}
 
-	outcome = unlikely(reason & EXIT_REASON_ENTRY_FAILURE) ? exit_entry_failure(vcpu)
-							       : h->handle(vcpu);
-	if (outcome == OUTCOME_ADVANCE)
-		vcpu_advance(vmcs_read(VM_EXIT_INSTRUCTION_LENGTH));
-	if (likely(vcpu->vm->state == VM_RUNNING))
-		return true;
+static enum exit_next stopped(struct vcpu *vcpu)
+{
 	if (vcpu->vm->end == VM_END_CRASH)
 		dump_vcpu(vcpu);
-	return false;
+	return EXIT_STOPPED;
+}
+
+/*
+ * May the guest be entered again without a look around? While an exit is handled the vCPU is still "in the
+ * guest" (enum vcpu_mode): what comes for it meanwhile kicks it, and the kick is seen here, or it is an
+ * interrupt of this CPU's that makes the guest exit again. The end of its VM kicks the CPU.
+ */
+static bool nobody_kicked(const struct vcpu *vcpu)
+{
+	return atomic_load_explicit(&vcpu->mode, memory_order_relaxed) == VCPU_IN_GUEST &&
+	       !atomic_load_explicit(&this_cpu()->kicked, memory_order_relaxed);
+}
+
+/* A reason with more than its basic part, or one that no manual has: a failed entry, or an exit all the same. */
+static enum outcome exit_odd(struct vcpu *vcpu, unsigned int basic)
+{
+	if (basic >= VMX_EXIT_REASON_COUNT)
+		return exit_unexpected(vcpu);
+	vcpu->exits[basic]++;
+	if (vcpu->exit_reason & EXIT_REASON_ENTRY_FAILURE)
+		return exit_entry_failure(vcpu);
+	exit_prepare(vcpu, &exit_table[basic]);
+	return exit_table[basic].handle(vcpu);
+}
+
+enum exit_next exit_dispatch(struct vcpu *vcpu)
+{
+	u32 reason = vmcs_read32(EXIT_REASON);
+	enum outcome outcome;
+
+	vcpu->exit_reason = reason;
+	vcpu->log[vcpu->log_next++ % VCPU_LOG] = reason;
+	if (unlikely(vcpu->pv.eoi_offered))
+		pv_eoi_collect(vcpu);
+	if (likely(reason < VMX_EXIT_REASON_COUNT)) {
+		const struct exit_handler *h = &exit_table[reason];
+
+		vcpu->exits[reason]++;
+		if (h->qualification | h->in_event)
+			exit_prepare(vcpu, h);
+		outcome = h->handle(vcpu);
+	} else {
+		outcome = exit_odd(vcpu, reason & EXIT_REASON_BASIC);
+	}
+	if (outcome >= OUTCOME_ADVANCE)
+		advance(vmcs_read(VM_EXIT_INSTRUCTION_LENGTH));
+	if (outcome == OUTCOME_DONE && likely(nobody_kicked(vcpu)))
+		return EXIT_AT_ONCE;
+	return likely(vcpu->vm->state == VM_RUNNING) ? EXIT_LOOK : stopped(vcpu);
 }
 
 void exit_log_dump(void)

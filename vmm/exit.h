@@ -8,16 +8,26 @@
 #include "vmm/vcpu.h"
 
 enum outcome {
-	OUTCOME_RESUME,  /* enter the guest again as it is */
+	OUTCOME_STOP,   /* vm_stop has been called */
+	OUTCOME_RESUME, /* enter the guest again as it is */
+	/* From here on the instruction at RIP is finished. */
 	OUTCOME_ADVANCE, /* the instruction is done: go on behind it */
-	OUTCOME_STOP,    /* vm_stop has been called */
+	/*
+	 * The same, and nothing that the run loop looks after has changed (events, local APIC, timers, HLT),
+	 * but for what has kicked the vCPU or its CPU: the guest may be entered again at once.
+	 */
+	OUTCOME_DONE,
 };
 
-/*
- * Handle the exit that the current VMCS tells of. True when the guest may be entered again,
- * false when its VM has stopped.
- */
-bool exit_dispatch(struct vcpu *vcpu);
+/* What an exit leaves to be done. */
+enum exit_next {
+	EXIT_STOPPED, /* the VM has stopped */
+	EXIT_LOOK,    /* look for what there is for the vCPU before it is entered again */
+	EXIT_AT_ONCE, /* OUTCOME_DONE, and nobody has kicked it: the entry needs no preparation */
+};
+
+/* Handle the exit that the current VMCS tells of. */
+enum exit_next exit_dispatch(struct vcpu *vcpu);
 
 /*
  * The vCPU on this CPU waits for another of its VM, spinning: let those that wait for a CPU go

@@ -159,5 +159,6 @@ enum outcome exit_io(struct vcpu *vcpu)
 		g->rax = merge_rax(g->rax, port_read(vcpu->vm, io.port, io.size), io.size);
 	else
 		port_write(vcpu, io.port, io.size, (u32)g->rax);
-	return OUTCOME_ADVANCE;
+	return unlikely(atomic_load_explicit(&vcpu->held, memory_order_relaxed)) ? OUTCOME_ADVANCE
+										 : OUTCOME_DONE;
 }

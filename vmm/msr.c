@@ -4,6 +4,7 @@
 #include "vmm/msr.h"
 #include "lib/bitmap.h"
 #include "lib/string.h"
+#include "vioapic/apic_regs.h"
 #include "vmm/exit.h"
 #include "vmm/pv_clock.h"
 #include "vmm/pv_eoi.h"
@@ -344,6 +345,12 @@ bool msr_write(struct vcpu *vcpu, u32 msr, u64 value)
 	return p && p->write && is_offered(vcpu, p) && p->write(vcpu, msr, value);
 }
 
+/* Reading a register of the local APIC takes what waits for it into the IRR. */
+static bool is_apic(u32 msr)
+{
+	return msr - IA32_X2APIC(0) <= 0xff;
+}
+
 enum outcome exit_msr_read(struct vcpu *vcpu)
 {
 	struct guest_regs *g = &vcpu->regs;
@@ -355,7 +362,7 @@ enum outcome exit_msr_read(struct vcpu *vcpu)
 	}
 	g->rax = lower_32(value);
 	g->rdx = upper_32(value);
-	return OUTCOME_ADVANCE;
+	return is_apic(lower_32(g->rcx)) ? OUTCOME_ADVANCE : OUTCOME_DONE;
 }
 
 enum outcome exit_msr_write(struct vcpu *vcpu)
@@ -366,5 +373,6 @@ enum outcome exit_msr_write(struct vcpu *vcpu)
 		vcpu_inject_gp(vcpu);
 		return OUTCOME_RESUME;
 	}
-	return OUTCOME_ADVANCE;
+	/* An IPI is for somebody else, or kicks this one. */
+	return (u32)g->rcx == IA32_X2APIC(APIC_ICR) ? OUTCOME_DONE : OUTCOME_ADVANCE;
 }

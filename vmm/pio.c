@@ -19,19 +19,22 @@ struct pio_range *pio_register(struct pio_bus *bus, u16 base, u16 len, const str
 	return range;
 }
 
-void pio_move(struct pio_range *range, u16 base, u16 len)
+void pio_move(struct pio_bus *bus, struct pio_range *range, u16 base, u16 len)
 {
+	bus->last = NULL;
 	range->base = base;
 	range->len = len;
 }
 
 static struct pio_range *pio_find(struct pio_bus *bus, u16 port)
 {
-	for (unsigned int i = 0; i < bus->ranges; i++) {
-		struct pio_range *r = &bus->range[i];
+	struct pio_range *r = bus->last;
 
+	if (likely(r && (u16)(port - r->base) < r->len))
+		return r;
+	for (r = bus->range; r < &bus->range[bus->ranges]; r++) {
 		if ((u16)(port - r->base) < r->len)
-			return r;
+			return bus->last = r;
 	}
 	return NULL;
 }

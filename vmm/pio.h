@@ -19,6 +19,8 @@ struct pio_range {
 struct pio_bus {
 	struct pio_range range[PIO_RANGES];
 	unsigned int ranges;
+	struct pio_range
+		*last; /* that was found: the next access is often to it again; NULL: none */
 	u64 unclaimed; /* accesses to ports where there is nothing */
 };
 
@@ -33,7 +35,7 @@ struct pio_range *pio_register(struct pio_bus *bus, u16 base, u16 len, const str
  * The guest has moved @range to @len ports from @base on, or nowhere if @len is 0. It may lie over
  * others: of them the one that was registered first answers.
  */
-void pio_move(struct pio_range *range, u16 base, u16 len);
+void pio_move(struct pio_bus *bus, struct pio_range *range, u16 base, u16 len);
 
 /* An access of @size bytes (1, 2, 4). One that leaves its device's range is split into bytes. */
 u32 pio_read(struct pio_bus *bus, u16 port, u8 size);

@@ -14,7 +14,12 @@ void pv_vm_init(struct vm *vm)
 
 void pv_reset(struct vcpu *vcpu)
 {
-	vcpu->pv = (struct vcpu_pv){ .waited = vcpu->pv.waited, .poll_control = POLL_CONTROL_ON };
+	vcpu->pv = (struct vcpu_pv){
+		.waited = vcpu->pv.waited,
+		.poll_control = POLL_CONTROL_ON,
+		.calls = cpuid_has(&vcpu->cpuid, PV_CPUID_FEATURES, 0, CPUID_EAX,
+				   PV_FEATURE_SEND_IPI),
+	};
 }
 
 void pv_vcpu_loaded(struct vcpu *vcpu, u64 waited)

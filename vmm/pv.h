@@ -38,6 +38,7 @@ struct vcpu_pv {
 	u64 steal_from;   /* of these: when the area was registered */
 	u64 steal_base;   /* ns that stood there then */
 	u64 steal_told;   /* of waited: what the area says */
+	bool calls;       /* the guest is offered hypercalls */
 	bool preempted;   /* the area says so */
 	bool eoi_offered; /* the guest may end its interrupt by clearing PV_EOI_BIT */
 	bool unhalted;    /* kicked while it did not halt: the next HLT ends at once */

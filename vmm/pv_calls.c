@@ -85,14 +85,14 @@ static pv_call_fn *const calls[PV_CALLS] = {
 static s64 do_call(struct vcpu *vcpu, u64 mask)
 {
 	const struct guest_regs *g = &vcpu->regs;
-	const u64 arg[ARGUMENTS] = { g->rbx & mask, g->rcx & mask, g->rdx & mask, g->rsi & mask };
 	u64 nr = g->rax & mask;
 
 	if (vcpu_cpl())
 		return PV_EPERM;
 	if (nr >= PV_CALLS || !calls[nr])
 		return PV_ENOSYS;
-	return calls[nr](vcpu, arg);
+	return calls[nr](vcpu, (const u64[ARGUMENTS]){ g->rbx & mask, g->rcx & mask, g->rdx & mask,
+						       g->rsi & mask });
 }
 
 /* Outside of 64-bit mode registers are what they are there: 32 bits, and the others 0. */
@@ -100,10 +100,10 @@ enum outcome exit_vmcall(struct vcpu *vcpu)
 {
 	u64 mask = vcpu_long_mode() ? ~0ULL : 0xffffffff;
 
-	if (!cpuid_has(&vcpu->cpuid, PV_CPUID_FEATURES, 0, CPUID_EAX, PV_FEATURE_SEND_IPI)) {
+	if (unlikely(!vcpu->pv.calls)) {
 		vcpu_inject_ud(vcpu); /* `hide = pv`: as where there is no hypervisor */
 		return OUTCOME_RESUME;
 	}
 	vcpu->regs.rax = (u64)do_call(vcpu, mask) & mask;
-	return OUTCOME_ADVANCE;
+	return OUTCOME_DONE;
 }

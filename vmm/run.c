@@ -18,14 +18,15 @@ void run_quit(void)
 	life_quit();
 }
 
-/* Have the guest exit at host TSC @deadline. */
-static void arm(u64 now, u64 deadline)
-{
-	u64 ticks = deadline > now ? deadline - now : 0;
+/* The preemption timer has 32 bits: nothing is armed further ahead. */
+#define ARM_MAX 0xffffffffULL
 
-	if (vmx_uses(&vmm.caps, VMX_PREEMPTION_TIMER))
+/* Have the guest exit at host TSC @deadline, which is at most ARM_MAX ahead. */
+static inline void arm(u64 now, u64 deadline)
+{
+	if (likely(vmx_uses(&vmm.caps, VMX_PREEMPTION_TIMER)))
 		vmcs_write(VMX_PREEMPTION_TIMER_VALUE,
-			   MIN(ticks >> (vmm.caps.misc & 31), 0xffffffffULL));
+			   likely(deadline > now) ? (deadline - now) >> (vmm.caps.misc & 31) : 0);
 	else
 		host_timer(deadline);
 }
@@ -112,24 +113,29 @@ static void sleep_in_place(struct vcpu *vcpu, u64 deadline)
 	atomic_store(&vcpu->mode, VCPU_OUT);
 }
 
-/* Into the guest and out again. Returns the host TSC after the exit. */
+/*
+ * Into the guest and out again, as often as an exit leaves nothing to be looked after. Returns the host TSC
+ * after the last exit, at which @vcpu is out of the guest for whoever has something for it.
+ */
 static u64 enter(struct vcpu *vcpu, u64 now, u64 deadline)
 {
-	enum vmx_entry_result result;
-	u64 before = rdtsc();
+	deadline = MIN(deadline, now + ARM_MAX);
+	do {
+		enum vmx_entry_result result;
+		u64 before = rdtsc();
 
-	arm(before, deadline);
-	if (likely(vcpu->entries++))
+		arm(before, deadline);
 		vcpu->ticks[vcpu->exit_reason & EXIT_REASON_BASIC] += before - now;
-	result = unlikely(vmm.quiet) ? enter_quietly(vcpu) : vmx_enter(&vcpu->regs, vcpu->launched);
-	now = rdtsc();
+		result = unlikely(vmm.quiet) ? enter_quietly(vcpu)
+					     : vmx_enter(&vcpu->regs, vcpu->launched);
+		now = rdtsc();
+		if (unlikely(result != VMX_EXITED)) {
+			entry_refused(vcpu, result);
+			break;
+		}
+		vcpu->launched = true;
+	} while (exit_dispatch(vcpu) == EXIT_AT_ONCE && likely(now < deadline));
 	atomic_store_explicit(&vcpu->mode, VCPU_OUT, memory_order_relaxed);
-	if (unlikely(result != VMX_EXITED)) {
-		entry_refused(vcpu, result);
-		return now;
-	}
-	vcpu->launched = true;
-	exit_dispatch(vcpu);
 	return now;
 }
 

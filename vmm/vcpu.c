@@ -169,6 +169,7 @@ int vcpu_init(struct vcpu *vcpu)
 {
 	u32 owner = VM_OWNER_OVERHEAD(vcpu->vm->id);
 
+	vcpu->exit_reason = VMX_EXIT_REASON_COUNT; /* there was none */
 	vcpu->vmcs = (struct vmcs *)(uintptr_t)mem_alloc_page(owner);
 	vcpu->fpu = (struct vcpu_fpu *)(uintptr_t)mem_alloc_page(owner);
 	if (!vcpu->vmcs || !vcpu->fpu)
@@ -192,16 +193,9 @@ int vcpu_init(struct vcpu *vcpu)
  * ends, and with RFLAGS.TF there is a single-step trap (unless DEBUGCTL.BTF wants branches only).
  * SDM, "Interruptibility State", "Pending Debug Exceptions".
  */
-void vcpu_advance(u64 length)
+void vcpu_single_step(void)
 {
-	u64 blocking = vmcs_read(GUEST_INTERRUPTIBILITY_STATE);
-
-	vmcs_write(GUEST_RIP, vmcs_read(GUEST_RIP) + length);
-	if (blocking & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS))
-		vmcs_write(GUEST_INTERRUPTIBILITY_STATE,
-			   blocking & ~(BLOCKING_BY_STI | BLOCKING_BY_MOV_SS));
-	if (unlikely(vmcs_read(GUEST_RFLAGS) & RFLAGS_TF) &&
-	    !(vmcs_read(GUEST_IA32_DEBUGCTL) & DEBUGCTL_BTF))
+	if (!(vmcs_read(GUEST_IA32_DEBUGCTL) & DEBUGCTL_BTF))
 		vmcs_write(GUEST_PENDING_DEBUG_EXCEPTIONS,
 			   vmcs_read(GUEST_PENDING_DEBUG_EXCEPTIONS) | PENDING_DEBUG_BS);
 }

@@ -94,12 +94,12 @@ struct vcpu {
 	struct vcpu_pv pv;
 	u64 msr[VCPU_MSRS]; /* see vcpu_state.c: the MSRs that a vCPU takes along */
 	struct vcpu_fpu *fpu;
-	u64 entries;
 	u64 lapic_accesses; /* to the register page, for the table of exits */
 	u32 log[VCPU_LOG];  /* the last exit reasons, a ring: for panic */
 	unsigned int log_next;
 	u64 exits[VMX_EXIT_REASON_COUNT];
-	u64 ticks[VMX_EXIT_REASON_COUNT]; /* TSC ticks spent in the VMM, by what the exit was for */
+	/* TSC ticks spent in the VMM, by what the exit was for; the last one is before the first exit. */
+	u64 ticks[VMX_EXIT_REASON_COUNT + 1];
 };
 
 /*
@@ -161,6 +161,9 @@ void vcpu_inject_page_fault(struct vcpu *vcpu, u64 address, u32 error); /* and C
 
 /* The instruction of @length bytes at RIP is done: go on behind it. */
 void vcpu_advance(u64 length);
+
+/* It was done with TF set: a debug exception is pending, unless TF is for branches only. */
+void vcpu_single_step(void);
 
 /* The guest's local APIC has another mode now, or may have. @vcpu is loaded. */
 void vcpu_apic_mode_changed(struct vcpu *vcpu);

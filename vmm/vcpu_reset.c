@@ -103,7 +103,7 @@ static void obey_sipi(struct vcpu *vcpu)
 	struct guest_entry entry = {
 		.mode = GUEST_REAL16,
 		.cs = (u16)(vector << 8),
-		.rdx = cpuid_answer(&vcpu->cpuid, 1, 0, 0).eax, /* what a reset leaves there */
+		.rdx = cpuid_find(&vcpu->cpuid, 1, 0)->regs.eax, /* what a reset leaves there */
 	};
 
 	if (vcpu->wait_sipi)

@@ -49,7 +49,8 @@ static void on_bar_moved(void *ctx, unsigned int bar, u32 base)
 
 	switch (bar) {
 	case VIRTIO_PCI_NOTIFY_BAR:
-		pio_move(slot->notify, (u16)base, base > 0xffff ? 0 : VIRTIO_PCI_NOTIFY_SIZE);
+		pio_move(&slot->vm->pio, slot->notify, (u16)base,
+			 base > 0xffff ? 0 : VIRTIO_PCI_NOTIFY_SIZE);
 		break;
 	case VIRTIO_PCI_REGISTER_BAR: mmio_move(slot->registers, mmio_base(base)); break;
 	case VIRTIO_PCI_MSIX_BAR: mmio_move(slot->msix, mmio_base(base)); break;

@@ -53,28 +53,32 @@ static struct cpuid_regs random_cpuid(u32 leaf, u32 subleaf)
 	return (struct cpuid_regs){ r[0], r[1], r[2], r[3] };
 }
 
-/* One that has everything. */
-static struct cpuid_regs full_cpuid(u32 leaf, u32 subleaf)
-{
-	static const struct cpuid_regs component[] = { [2] = { 256, 576, 0, 0 },
-						       [5] = { 64, 1088, 0, 0 },
-						       [6] = { 512, 1152, 0, 0 },
-						       [7] = { 1024, 1664, 0, 0 } };
-
-	if (leaf == 0xd && subleaf >= 2)
-		return subleaf < ARRAY_SIZE(component) ? component[subleaf]
-						       : (struct cpuid_regs){ 0 };
-	return (struct cpuid_regs){ ~0u, ~0u, ~0u, ~0u };
-}
-
 static void build(u64 hide, unsigned int cpus)
 {
 	cpuid_build(&table, &caps, hide, 0, cpus, 2345678901ULL);
 }
 
+static u64 cr4;
+static unsigned int cr4_reads;
+
+static u64 read_cr4_of_guest(void)
+{
+	cr4_reads++;
+	return cr4;
+}
+
+static struct cpuid_regs answer_of(u32 leaf, u32 subleaf)
+{
+	const struct cpuid_entry *e = cpuid_find(&table, leaf, subleaf);
+
+	if (!e)
+		return (struct cpuid_regs){ 0 };
+	return e->dynamic ? cpuid_dynamic(e, read_cr4_of_guest) : e->regs;
+}
+
 static u32 answer(u32 leaf, u32 subleaf, unsigned int reg)
 {
-	struct cpuid_regs r = cpuid_answer(&table, leaf, subleaf, 0);
+	struct cpuid_regs r = answer_of(leaf, subleaf);
 	u32 regs[] = { r.eax, r.ebx, r.ecx, r.edx };
 
 	return regs[reg];
@@ -92,7 +96,7 @@ static int setup(void **state)
 {
 	(void)state;
 	fake_x86_reset();
-	fake_x86.cpuid = full_cpuid;
+	fake_x86.cpuid = fake_cpuid_full;
 	memset(&caps, 0, sizeof(caps));
 	caps.used = ~0ULL;
 	return 0;
@@ -103,7 +107,7 @@ static void only_allowed_bits(void **state)
 {
 	(void)state;
 	for (seed = 1; seed < 3000; seed++) {
-		fake_x86.cpuid = seed == 1 ? full_cpuid : random_cpuid;
+		fake_x86.cpuid = seed == 1 ? fake_cpuid_full : random_cpuid;
 		caps.used = seed % 2 ? ~0ULL : rig_random();
 		build(seed % 5 ? 0 : rig_random(), 1 + seed % 16);
 		assert_in_range(table.entries, 20, CPUID_ENTRIES - 1);
@@ -317,10 +321,15 @@ static void osxsave(void **state)
 {
 	(void)state;
 	build(0, 1);
-	assert_false(cpuid_answer(&table, 1, 0, 0).ecx & BIT(27));
-	assert_true(cpuid_answer(&table, 1, 0, CR4_OSXSAVE).ecx & BIT(27));
-	for (u32 leaf = 0; leaf < 0x20; leaf++)
-		assert_int_equal(cpuid_needs_cr4(leaf), leaf == 1);
+	cr4 = 0;
+	assert_false(answer_of(1, 0).ecx & BIT(27));
+	cr4 = CR4_OSXSAVE;
+	assert_true(answer_of(1, 0).ecx & BIT(27));
+	for (u32 leaf = 0; leaf < 0x20; leaf++) {
+		cr4_reads = 0;
+		answer_of(leaf, 0);
+		assert_int_equal(cr4_reads, leaf == 1);
+	}
 }
 
 /* Claim: the topology tells as many CPUs as there are, one thread a core, and nobody's caches. */

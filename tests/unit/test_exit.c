@@ -314,7 +314,7 @@ static void cpuid_exit(void **state)
 		(&g->r15)[i] = ~0ULL - i;
 	g->rax = 0xdead00000002ULL;
 	before = *g;
-	want = cpuid_answer(&rig_vcpu.cpuid, 2, (u32)g->rcx, 0);
+	want = cpuid_find(&rig_vcpu.cpuid, 2, (u32)g->rcx)->regs;
 	assert_true(rig_exit(EXIT_CPUID, 0));
 	assert_true(rig_advanced());
 	assert_int_equal(g->rax, want.eax);
@@ -323,6 +323,41 @@ static void cpuid_exit(void **state)
 	assert_int_equal(g->rdx, want.edx);
 	before.rax = g->rax, before.rbx = g->rbx, before.rcx = g->rcx, before.rdx = g->rdx;
 	assert_memory_equal(&before, g, sizeof(before));
+}
+
+static enum exit_next next_after(u32 reason)
+{
+	fake_vmcs_set(EXIT_REASON, reason);
+	fake_vmcs_set(VM_EXIT_INSTRUCTION_LENGTH, RIG_LENGTH);
+	return exit_dispatch(&rig_vcpu);
+}
+
+/*
+ * Claim: an exit that changes nothing but registers is followed by an entry at once, unless somebody has kicked
+ * the vCPU or its CPU meanwhile, or the VM has ended; one that an entry depends on never is.
+ */
+static void at_once(void **state)
+{
+	static const u32 looks[] = { IA32_X2APIC(0xb0), IA32_TSC_DEADLINE, IA32_TSC_ADJUST };
+
+	rig_vcpu.mode = VCPU_IN_GUEST;
+	assert_int_equal(next_after(EXIT_CPUID), EXIT_AT_ONCE);
+	assert_int_equal(next_after(EXIT_VMCALL), EXIT_AT_ONCE);
+	assert_int_equal(next_after(EXIT_HLT), EXIT_LOOK);
+	for (unsigned int i = 0; i < ARRAY_SIZE(looks); i++) {
+		rig_vcpu.regs.rcx = looks[i];
+		rig_vcpu.regs.rax = rig_vcpu.regs.rdx = 0;
+		assert_int_equal(next_after(EXIT_WRMSR), EXIT_LOOK);
+	}
+	vcpu_kick(&rig_vcpu);
+	assert_int_equal(next_after(EXIT_CPUID), EXIT_LOOK);
+
+	rig_start(state);
+	rig_vcpu.mode = VCPU_IN_GUEST;
+	this_cpu()->kicked = true;
+	assert_int_equal(next_after(EXIT_CPUID), EXIT_LOOK);
+	this_cpu()->kicked = false;
+	assert_int_equal(next_after(EXIT_TRIPLE_FAULT), EXIT_STOPPED);
 }
 
 /* Claim: leaf 1 shows OSXSAVE as the guest's own CR4 has it. */
@@ -415,6 +450,7 @@ int main(void)
 		cmocka_unit_test_setup(exceptions, rig_start),
 		cmocka_unit_test_setup(icebp, rig_start),
 		cmocka_unit_test_setup(cpuid_exit, rig_start),
+		cmocka_unit_test_setup(at_once, rig_start),
 		cmocka_unit_test_setup(cpuid_osxsave, rig_start),
 		cmocka_unit_test_setup(vmcall, rig_start),
 		cmocka_unit_test_setup(hlt, rig_start),

@@ -145,14 +145,14 @@ static void moved(void **state)
 
 	(void)state;
 	assert_int_equal(pio_read(&bus, 0x200, 1), 0xff);
-	pio_move(range, 0x200, 4);
+	pio_move(&bus, range, 0x200, 4);
 	assert_int_equal(pio_read(&bus, 0x202, 2), 0xa5a5);
 	assert_string_equal(top.log, "r2.2 ");
-	pio_move(range, 0x102, 4);
+	pio_move(&bus, range, 0x102, 4);
 	pio_write(&bus, 0x102, 1, 1);
 	assert_string_equal(a.log, "w2.1=1 ");
 	assert_string_equal(top.log, "r2.2 ");
-	pio_move(range, 0, 0);
+	pio_move(&bus, range, 0, 0);
 	assert_int_equal(pio_read(&bus, 0x202, 1), 0xff);
 	assert_int_equal(range->accesses, 1);
 }

@@ -251,7 +251,7 @@ static inline void rig_restart(void)
 	rig_start_mode(GUEST_LONG64);
 }
 
-/* An exit of the instruction at RIP. Returns what exit_dispatch does: may the guest go on? */
+/* An exit of the instruction at RIP. May the guest go on? */
 static inline bool rig_exit(u32 reason, u64 qualification)
 {
 	bool goes_on;
@@ -260,7 +260,7 @@ static inline bool rig_exit(u32 reason, u64 qualification)
 	fake_vmcs_set(EXIT_QUALIFICATION, qualification);
 	fake_vmcs_set(VM_EXIT_INSTRUCTION_LENGTH, RIG_LENGTH);
 	capture_start();
-	goes_on = exit_dispatch(&rig_vcpu);
+	goes_on = exit_dispatch(&rig_vcpu) != EXIT_STOPPED;
 	capture_stop();
 	return goes_on;
 }
