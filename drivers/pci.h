@@ -7,7 +7,7 @@
 
 #include "lib/types.h"
 
-#define PCI_MAX_DEVICES 64
+#define PCI_MAX_DEVICES 256
 #define PCI_HOST_BARS   6
 
 #define PCI_CAP_MSI     0x05
@@ -16,7 +16,7 @@
 
 struct pci_bar {
 	u64 base; /* of memory or ports; 0: not there, or not placed */
-	u64 size;
+	u64 size; /* 0: not there, or not asked for: see pci_scan */
 	bool io;
 };
 
@@ -34,7 +34,10 @@ struct pci_device {
 /* Memory-mapped configuration space of @segment, buses first to last; @base is bus 0's. Before pci_scan. */
 void pci_add_ecam(u16 segment, u8 first_bus, u8 last_bus, void *base);
 
-/* Find all functions, and take their BARs' sizes (decoding is off meanwhile). How many there are. */
+/*
+ * Find all functions, and take their BARs' sizes (decoding is off meanwhile, so that bridges and what else
+ * the machine itself lives on is spared, and keeps sizes of 0). How many there are.
+ */
 unsigned int pci_scan(void);
 const struct pci_device *pci_device(unsigned int index);
 
@@ -46,10 +49,22 @@ void pci_write8(const struct pci_device *dev, u16 reg, u8 value);
 void pci_write16(const struct pci_device *dev, u16 reg, u16 value);
 void pci_write32(const struct pci_device *dev, u16 reg, u32 value);
 
+/* How mechanism #1 is reached: @address is what goes to port 0xcf8. */
+struct pci_ports {
+	u32 (*read)(u32 address, unsigned int offset, unsigned int len);
+	void (*write)(u32 address, unsigned int offset, unsigned int len, u32 value);
+};
+
+/* For host tests, which have no ports. */
+void pci_use_ports(const struct pci_ports *ports);
+
 /* The first capability @id behind offset @after (0: of all); 0: none. */
 u8 pci_find_cap(const struct pci_device *dev, u8 id, u8 after);
 
-/* Decoding of memory and ports, and bus mastering, on; the pin's interrupt off if @intx is not wanted. */
+/*
+ * Decoding of memory and ports, and bus mastering, on; the pin's interrupt off if @intx is not wanted. What
+ * has BARs that the firmware has not placed is not decoded.
+ */
 void pci_enable(const struct pci_device *dev, bool intx);
 
 /* "00:1f.2" into @text, of 16 bytes at least. */
