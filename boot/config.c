@@ -6,6 +6,7 @@
 
 #define MAX_MESSAGES 40 /* a file that is no configuration at all must not fill the screen */
 #define ECHO         60 /* bytes of a value that a message repeats */
+#define SECTIONS     "[lintel], [switch NAME] or [vm NAME]"
 
 struct parser {
 	struct config *cfg;
@@ -13,8 +14,8 @@ struct parser {
 	unsigned int line;
 	const struct config_keys *keys; /* of the section that we are in; NULL: of none */
 	void *object;                   /* the struct that its keys fill */
-	struct vm_config *vm;           /* NULL unless it is a [vm] */
-	bool skip;                      /* its header was wrong: say nothing about what follows */
+	bool *bad; /* to be set when a line of it is wrong; NULL: nobody cares */
+	bool skip; /* its header was wrong: say nothing about what follows */
 	unsigned int seen[CONFIG_MAX_KEYS]; /* the line of each key of this section, or 0 */
 	unsigned int lintel_line;           /* of [lintel], or 0 */
 };
@@ -42,6 +43,16 @@ void config_vm_error(struct config *cfg, struct vm_config *vm, unsigned int line
 	vm->bad = true;
 }
 
+void config_error(struct config *cfg, bool *bad, unsigned int line, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	print_error(cfg, line, fmt, args);
+	va_end(args);
+	*bad = true;
+}
+
 /* The current line is wrong. */
 static void __format(2, 3) complain(struct parser *p, const char *fmt, ...)
 {
@@ -50,8 +61,8 @@ static void __format(2, 3) complain(struct parser *p, const char *fmt, ...)
 	va_start(args, fmt);
 	print_error(p->cfg, p->line, fmt, args);
 	va_end(args);
-	if (p->vm)
-		p->vm->bad = true;
+	if (p->bad)
+		*p->bad = true;
 }
 
 static bool is_blank(char c)
@@ -119,19 +130,28 @@ static bool enter_lintel(struct parser *p)
 	return true;
 }
 
-static bool enter_vm(struct parser *p, const char *name)
+static bool name_ok(struct parser *p, const char *kind, const char *name)
 {
-	struct config *cfg = p->cfg;
-
 	if (strlen(name) >= CONFIG_NAME_LEN) {
-		complain(p, "[vm %.*s...]: the name is too long: expected at most %d characters",
-			 ECHO, name, CONFIG_NAME_LEN - 1);
+		complain(p, "[%s %.*s...]: the name is too long: expected at most %d characters",
+			 kind, ECHO, name, CONFIG_NAME_LEN - 1);
 		return false;
 	}
 	if (!is_name(name)) {
-		complain(p, "[vm %s]: bad name: expected characters of A-Z a-z 0-9 _ . -", name);
+		complain(p, "[%s %s]: bad name: expected characters of A-Z a-z 0-9 _ . -", kind,
+			 name);
 		return false;
 	}
+	return true;
+}
+
+static bool enter_vm(struct parser *p, const char *name)
+{
+	struct config *cfg = p->cfg;
+	struct vm_config *vm;
+
+	if (!name_ok(p, "vm", name))
+		return false;
 	for (unsigned int i = 0; i < cfg->vms; i++) {
 		if (!strcmp(cfg->vm[i].name, name)) {
 			complain(p, "[vm %s]: there is one already, in line %u", name,
@@ -143,10 +163,39 @@ static bool enter_vm(struct parser *p, const char *name)
 		complain(p, "[vm %s]: too many VMs: expected at most %d", name, CONFIG_MAX_VMS);
 		return false;
 	}
-	p->vm = &cfg->vm[cfg->vms++];
-	vm_defaults(p->vm, name, p->line);
+	vm = &cfg->vm[cfg->vms++];
+	vm_defaults(vm, name, p->line);
 	p->keys = &config_vm_keys;
-	p->object = p->vm;
+	p->object = vm;
+	p->bad = &vm->bad;
+	return true;
+}
+
+static bool enter_switch(struct parser *p, const char *name)
+{
+	struct config *cfg = p->cfg;
+	struct switch_config *sw;
+
+	if (!name_ok(p, "switch", name))
+		return false;
+	for (unsigned int i = 0; i < cfg->switches; i++) {
+		if (!strcmp(cfg->sw[i].name, name)) {
+			complain(p, "[switch %s]: there is one already, in line %u", name,
+				 cfg->sw[i].line);
+			return false;
+		}
+	}
+	if (cfg->switches == CONFIG_MAX_SWITCHES) {
+		complain(p, "[switch %s]: too many switches: expected at most %d", name,
+			 CONFIG_MAX_SWITCHES);
+		return false;
+	}
+	sw = &cfg->sw[cfg->switches++];
+	str_copy(sw->name, name, sizeof(sw->name));
+	sw->line = p->line;
+	p->keys = &config_switch_keys;
+	p->object = sw;
+	p->bad = &sw->bad;
 	return true;
 }
 
@@ -157,9 +206,8 @@ static bool enter_section(struct parser *p, char *kind, const char *name)
 	if (!strcmp(kind, "vm"))
 		return enter_vm(p, name);
 	if (!strcmp(kind, "switch"))
-		complain(p, "[switch %.*s]: not supported by this version", ECHO, name);
-	else
-		complain(p, "[%.*s]: unknown section: expected [lintel] or [vm NAME]", ECHO, kind);
+		return enter_switch(p, name);
+	complain(p, "[%.*s]: unknown section: expected " SECTIONS, ECHO, kind);
 	return false;
 }
 
@@ -170,7 +218,7 @@ static void parse_section(struct parser *p, char *text)
 	char *name;
 
 	p->keys = NULL;
-	p->vm = NULL;
+	p->bad = NULL;
 	p->skip = true;
 	memset(p->seen, 0, sizeof(p->seen));
 	if (text[len - 1] != ']') {
@@ -188,42 +236,78 @@ static void parse_section(struct parser *p, char *text)
 
 static void unknown_key(struct parser *p, const char *name)
 {
-	const struct config_keys *other = p->vm ? &config_lintel_keys : &config_vm_keys;
+	static const struct config_keys *const sections[] = {
+		&config_lintel_keys,
+		&config_vm_keys,
+		&config_switch_keys,
+	};
 	const char *nearest = config_key_nearest(p->keys, name);
 
-	if (config_key_find(other, name) >= 0)
+	for (unsigned int i = 0; i < ARRAY_SIZE(sections); i++) {
+		if (config_key_find(sections[i], name) < 0)
+			continue;
 		complain(p, "%s: unknown key in this section: it belongs in %s", name,
-			 other->section);
-	else if (nearest)
+			 sections[i]->section);
+		return;
+	}
+	if (nearest)
 		complain(p, "%.*s: unknown key: did you mean %s?", ECHO, name, nearest);
 	else
 		complain(p, "%.*s: unknown key in %s", ECHO, name, p->keys->section);
 }
 
-static void parse_value(struct parser *p, const struct config_key *key, char *text)
+/* Where the value of @key goes. NULL, and said why: it stood here already, or too often. */
+static void *take_place(struct parser *p, unsigned int index, unsigned int **count)
 {
+	const struct config_key *key = &p->keys->key[index];
+	u8 *object = p->object;
+
+	*count = NULL;
+	if (key->max) {
+		*count = (unsigned int *)(void *)(object + key->count_offset);
+		if (**count < key->max)
+			return object + key->offset + **count * key->size;
+		complain(p, "%s: too many of them: expected at most %u", key->name, key->max);
+		return NULL;
+	}
+	if (p->seen[index]) {
+		complain(p, "%s: given twice, first in line %u", key->name, p->seen[index]);
+		return NULL;
+	}
+	p->seen[index] = p->line;
+	if (key->line_offset)
+		memcpy(object + key->line_offset, &p->line, sizeof(p->line));
+	return object + key->offset;
+}
+
+static void parse_value(struct parser *p, unsigned int index, char *text)
+{
+	const struct config_key *key = &p->keys->key[index];
+	unsigned int *count;
 	struct config_value v = {
 		.key = key,
 		.names = p->names,
 		.text = text,
-		.field = (u8 *)p->object + key->offset,
+		.field = take_place(p, index, &count),
+		.line = p->line,
 	};
 	char echo[ECHO + 1]; /* a list is taken apart while it is parsed */
 
+	if (!v.field)
+		return;
 	str_copy(echo, text, sizeof(echo));
-	if (!key->parse)
-		complain(p, "%s: not supported by this version", key->name);
-	else if (!*text && !key->may_be_empty)
+	if (!*text && !key->may_be_empty)
 		complain(p, "%s: the value is empty", key->name);
 	else if (!key->parse(&v))
 		complain(p, "%s = %s: %s", key->name, echo, v.reason);
+	else if (count)
+		++*count;
 }
 
 /* "key = value" */
 static void parse_key(struct parser *p, char *text)
 {
 	char *equals = strchr(text, '=');
-	const struct config_key *key;
 	const char *name;
 	int index;
 
@@ -236,8 +320,8 @@ static void parse_key(struct parser *p, char *text)
 	*equals = 0;
 	name = trim(text);
 	if (!p->keys) {
-		complain(p, "%.*s: outside of a section: expected [lintel] or [vm NAME] above it",
-			 ECHO, name);
+		complain(p, "%.*s: outside of a section: expected " SECTIONS " above it", ECHO,
+			 name);
 		return;
 	}
 	index = config_key_find(p->keys, name);
@@ -245,15 +329,7 @@ static void parse_key(struct parser *p, char *text)
 		unknown_key(p, name);
 		return;
 	}
-	if (p->seen[index]) {
-		complain(p, "%s: given twice, first in line %u", name, p->seen[index]);
-		return;
-	}
-	p->seen[index] = p->line;
-	key = &p->keys->key[index];
-	if (key->line_offset)
-		memcpy((u8 *)p->object + key->line_offset, &p->line, sizeof(p->line));
-	parse_value(p, key, trim(equals + 1));
+	parse_value(p, (unsigned int)index, trim(equals + 1));
 }
 
 /* One line of @len bytes, without its '\n'. */
@@ -310,6 +386,10 @@ static void check_pin(struct config *cfg, struct vm_config *vm)
 		config_vm_error(cfg, vm, vm->pin_line,
 				"pin = %s: %u for %u vCPU%s: expected a CPU for each", text,
 				vm->pin.count, vm->cpus, vm->cpus > 1 ? "s" : "");
+	if (cfg->host.io_cpu >= 0 && cpu_list_has(&vm->pin, (u8)cfg->host.io_cpu))
+		config_vm_error(cfg, vm, vm->pin_line,
+				"pin = %s: CPU %d is the io-cpu, by line %u: expected another one",
+				text, cfg->host.io_cpu, cfg->host.io_cpu_line);
 	for (const struct vm_config *other = cfg->vm; other < vm; other++) {
 		for (unsigned int i = 0; i < vm->pin.count; i++) {
 			if (!cpu_list_has(&other->pin, vm->pin.cpu[i]))
@@ -336,6 +416,7 @@ static void check_vm(struct config *cfg, struct vm_config *vm)
 				"cap = %u: more than %u vCPU%s can use: expected at most %u",
 				vm->cap, vm->cpus, vm->cpus > 1 ? "s" : "", 100 * vm->cpus);
 	check_pin(cfg, vm);
+	config_check_devices(cfg, vm);
 }
 
 static void check_vms(struct config *cfg)
@@ -344,6 +425,7 @@ static void check_vms(struct config *cfg)
 		cfg->errors++;
 		pr_err(CONFIG_FILE ": there is no VM: expected a section [vm NAME]\n");
 	}
+	config_check_switches(cfg);
 	for (unsigned int i = 0; i < cfg->vms; i++)
 		check_vm(cfg, &cfg->vm[i]);
 }
@@ -361,7 +443,8 @@ unsigned int config_parse(struct config *cfg, const char *text, size_t size,
 	struct parser p = { .cfg = cfg, .names = names };
 
 	memset(cfg, 0, sizeof(*cfg));
-	cfg->host.log_level = LOG_INFO; /* the other defaults are 0 */
+	cfg->host.log_level = LOG_INFO;
+	cfg->host.io_cpu = -1; /* the other defaults are 0 */
 	if (size > CONFIG_MAX_SIZE) {
 		cfg->errors++;
 		pr_err(CONFIG_FILE ": %zu bytes are too large: expected at most %zu\n", size,

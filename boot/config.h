@@ -27,4 +27,8 @@ unsigned int config_parse(struct config *cfg, const char *text, size_t size,
 void config_vm_error(struct config *cfg, struct vm_config *vm, unsigned int line, const char *fmt,
 		     ...) __format(4, 5);
 
+/* The same for what has a flag @bad of its own. */
+void config_error(struct config *cfg, bool *bad, unsigned int line, const char *fmt, ...)
+	__format(4, 5);
+
 #endif

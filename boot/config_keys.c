@@ -4,10 +4,9 @@
 #include "lib/string.h"
 
 #define MEMORY_MIN     MIB(16)
-#define MEMORY_STEP    MIB(2)       /* so that a VM's memory is made of large pages */
-#define MEMORY_MAX     (1ULL << 46) /* no CPU with VT-x has more */
+#define MEMORY_STEP    MIB(2) /* so that a VM's memory is made of large pages */
 
-#define refuse(v, ...) (scnprintf((v)->reason, sizeof((v)->reason), __VA_ARGS__), false)
+#define refuse(v, ...) config_refuse(v, __VA_ARGS__)
 
 /* Every field that is a number is written here, whatever its width: x86 is little-endian. */
 static bool store(struct config_value *v, u64 number)
@@ -27,11 +26,7 @@ static int digit_value(char c)
 	return -1;
 }
 
-/*
- * Read the number that @s begins with, decimal or 0x...; returns what follows it, or NULL when
- * there is no number. One that is too large for @number saturates.
- */
-static const char *read_number(const char *s, u64 *number)
+const char *config_read_number(const char *s, u64 *number)
 {
 	int base = s[0] == '0' && (s[1] == 'x' || s[1] == 'X') ? 16 : 10;
 	const char *digits = base == 16 ? s + 2 : s;
@@ -49,7 +44,7 @@ static const char *read_number(const char *s, u64 *number)
 static bool parse_number(struct config_value *v, u64 min, u64 max, const char *expected)
 {
 	u64 number;
-	const char *end = read_number(v->text, &number);
+	const char *end = config_read_number(v->text, &number);
 
 	if (!end || *end || number < min || number > max)
 		return refuse(v, "%s", expected);
@@ -74,6 +69,12 @@ static bool parse_cap(struct config_value *v)
 			    "bad number: expected percent of one CPU, 0 to 1600");
 }
 
+static bool parse_cpu(struct config_value *v)
+{
+	_Static_assert(CPU_LIST_CPUS == 64, "the text below names it");
+	return parse_number(v, 0, CPU_LIST_CPUS - 1, "bad number: expected a CPU from 0 to 63");
+}
+
 static bool parse_pin(struct config_value *v)
 {
 	const char *reason = cpu_list_parse(v->field, v->text);
@@ -86,23 +87,34 @@ static bool parse_port(struct config_value *v)
 	return parse_number(v, 1, 0xffff, "bad port: expected a number from 0x1 to 0xffff");
 }
 
-static bool parse_memory(struct config_value *v)
+const char *config_read_size(const char *text, u64 *size)
 {
-	u64 size;
-	const char *unit = read_number(v->text, &size);
+	static const char bad[] = "bad size: expected a number with K, M or G";
+	const char *unit = config_read_number(text, size);
 	unsigned int shift;
 
 	if (!unit || !unit[0] || unit[1])
-		return refuse(v, "bad size: expected a number with K, M or G");
+		return bad;
 	switch (unit[0] | 0x20) {
 	case 'k': shift = 10; break;
 	case 'm': shift = 20; break;
 	case 'g': shift = 30; break;
-	default: return refuse(v, "bad size: expected a number with K, M or G");
+	default: return bad;
 	}
-	if (size > MEMORY_MAX >> shift)
-		return refuse(v, "too large: expected at most %uG", (u32)(MEMORY_MAX >> 30));
-	size <<= shift;
+	/* No CPU with VT-x has more memory. */
+	if (*size > BIT(46 - shift))
+		return "too large: expected at most 65536G";
+	*size <<= shift;
+	return NULL;
+}
+
+static bool parse_memory(struct config_value *v)
+{
+	u64 size;
+	const char *reason = config_read_size(v->text, &size);
+
+	if (reason)
+		return refuse(v, "%s", reason);
 	if (size < MEMORY_MIN)
 		return refuse(v, "too small: expected at least %uM", (u32)(MEMORY_MIN >> 20));
 	if (size % MEMORY_STEP)
@@ -152,8 +164,7 @@ static bool parse_word(struct config_value *v)
 	return refuse_word(v);
 }
 
-/* Cut the next name off a list "a, b, c": NULL after the last one. */
-static char *next_name(char **list)
+char *config_next_name(char **list)
 {
 	char *name = *list;
 	char *end, *comma;
@@ -177,7 +188,7 @@ static bool parse_bits(struct config_value *v, u64 (*bits_of)(const char *name))
 	const char *name;
 	u64 bits = 0;
 
-	while ((name = next_name(&list))) {
+	while ((name = config_next_name(&list))) {
 		u64 more = *name ? bits_of(name) : 0;
 
 		if (!*name)
@@ -219,9 +230,10 @@ static const struct config_word log_words[] = {
 	{ NULL, 0 },
 };
 
-static const struct config_word yes_no_words[] = {
-	{ "yes", true },
-	{ "no", false },
+static const struct config_word selftest_words[] = {
+	{ "yes", SELFTEST_YES },
+	{ "no", SELFTEST_NO },
+	{ "drivers", SELFTEST_DRIVERS },
 	{ NULL, 0 },
 };
 
@@ -249,6 +261,11 @@ static const struct config_word vm_console_words[] = {
 #define HOST(member)        FIELD(struct host_config, member)
 #define VM(member)          FIELD(struct vm_config, member)
 #define LINE(member)        .line_offset = offsetof(struct vm_config, member)
+#define SEVERAL(array, counter)                            \
+	.offset = offsetof(struct vm_config, array),       \
+	.size = sizeof(((struct vm_config *)0)->array[0]), \
+	.max = ARRAY_SIZE(((struct vm_config *)0)->array), \
+	.count_offset = offsetof(struct vm_config, counter)
 
 static const struct config_key lintel_keys[] = {
 	{ "console", parse_word, HOST(console), .words = console_words },
@@ -257,7 +274,9 @@ static const struct config_key lintel_keys[] = {
 	{ "mask", parse_mask, HOST(mask) },
 	{ "errata-ignore", parse_mask, HOST(unmask) },
 	{ "interrupts", parse_word, HOST(interrupts), .words = interrupts_words },
-	{ "selftest", parse_word, HOST(selftest), .words = yes_no_words },
+	{ "selftest", parse_word, HOST(selftest), .words = selftest_words },
+	{ "io-cpu", parse_cpu, HOST(io_cpu),
+	  .line_offset = offsetof(struct host_config, io_cpu_line) },
 };
 
 static const struct config_key vm_keys[] = {
@@ -273,8 +292,13 @@ static const struct config_key vm_keys[] = {
 	{ "hide", parse_hide, VM(hide) },
 	{ "debug-exit", parse_port, VM(debug_exit) },
 	{ "console", parse_word, VM(console), .words = vm_console_words },
-	{ .name = "disk" },
-	{ .name = "net" },
+	{ "disk", config_parse_disk, SEVERAL(disk, disks) },
+	{ "net", config_parse_net, SEVERAL(net, nets) },
+};
+
+static const struct config_key switch_keys[] = {
+	{ "uplink", config_parse_uplink, FIELD(struct switch_config, uplink),
+	  .line_offset = offsetof(struct switch_config, uplink_line) },
 };
 
 _Static_assert(ARRAY_SIZE(lintel_keys) <= CONFIG_MAX_KEYS, "config.c counts keys in an array");
@@ -282,6 +306,8 @@ _Static_assert(ARRAY_SIZE(vm_keys) <= CONFIG_MAX_KEYS, "config.c counts keys in 
 
 const struct config_keys config_lintel_keys = { "[lintel]", lintel_keys, ARRAY_SIZE(lintel_keys) };
 const struct config_keys config_vm_keys = { "[vm NAME]", vm_keys, ARRAY_SIZE(vm_keys) };
+const struct config_keys config_switch_keys = { "[switch NAME]", switch_keys,
+						ARRAY_SIZE(switch_keys) };
 
 int config_key_find(const struct config_keys *keys, const char *name)
 {

@@ -13,8 +13,9 @@ struct config_key;
 struct config_value {
 	const struct config_key *key;
 	const struct config_names *names;
-	char *text;       /* without white space around it; may be taken apart */
-	void *field;      /* key->size bytes */
+	char *text;  /* without white space around it; may be taken apart */
+	void *field; /* key->size bytes */
+	unsigned int line;
 	char reason[160]; /* why it was refused, and what was expected */
 };
 
@@ -25,11 +26,14 @@ struct config_word {
 
 struct config_key {
 	const char *name;
-	bool (*parse)(struct config_value *v); /* NULL: a word of a later version */
-	size_t offset, size;                   /* of the field in the section's struct */
-	size_t line_offset;                    /* where the line's number is kept; 0: nowhere */
-	const struct config_word *words;       /* for parse_word: ends with a NULL name */
+	bool (*parse)(struct config_value *v);
+	size_t offset, size;             /* of the field in the section's struct */
+	size_t line_offset;              /* where the line's number is kept; 0: nowhere */
+	const struct config_word *words; /* for parse_word: ends with a NULL name */
 	bool may_be_empty;
+	/* Of a key that may stand several times: how often at most, and where they are counted. */
+	unsigned int max;
+	size_t count_offset;
 };
 
 struct config_keys {
@@ -40,6 +44,31 @@ struct config_keys {
 
 extern const struct config_keys config_lintel_keys; /* into struct host_config */
 extern const struct config_keys config_vm_keys;     /* into struct vm_config */
+extern const struct config_keys config_switch_keys; /* into struct switch_config */
+
+/* Why a value is refused, in v->reason; false, for its parser to return. */
+#define config_refuse(v, ...) (scnprintf((v)->reason, sizeof((v)->reason), __VA_ARGS__), false)
+
+/* The number that @s begins with, decimal or 0x...; returns what follows it, or NULL. Saturates. */
+const char *config_read_number(const char *s, u64 *number);
+
+/* Cut the next name off a list "a, b, c": NULL after the last one. */
+char *config_next_name(char **list);
+
+/* @text, a number with K, M or G (powers of 1024) and no more: why not, or NULL. */
+const char *config_read_size(const char *text, u64 *size);
+
+/* Parsers of boot/config_devices.c: disk and net of a VM, uplink of a switch. */
+bool config_parse_disk(struct config_value *v);
+bool config_parse_net(struct config_value *v);
+bool config_parse_uplink(struct config_value *v);
+
+/*
+ * What no line of disks, networks and switches shows alone: names that are there, addresses and disks that
+ * two have. Gives default addresses.
+ */
+void config_check_switches(struct config *cfg);
+void config_check_devices(struct config *cfg, struct vm_config *vm);
 
 /* The index of @name in @keys, or -1. */
 int config_key_find(const struct config_keys *keys, const char *name);

@@ -74,17 +74,23 @@ static int claim_page_tables(struct memmap *map, hpa_t table, unsigned int level
 	return err;
 }
 
+static int claim_file(struct memmap *map, const struct boot_file *file)
+{
+	return memmap_add(map, (hpa_t)file->data, file->size, MEM_FILES);
+}
+
 static int claim_files(struct memmap *map, const struct config *cfg)
 {
 	int err = 0;
 
 	for (unsigned int i = 0; i < cfg->vms && !err; i++) {
-		const struct boot_file *kernel = &cfg->vm[i].kernel_file;
-		const struct boot_file *initrd = &cfg->vm[i].initrd_file;
+		const struct vm_config *vm = &cfg->vm[i];
 
-		err = memmap_add(map, (hpa_t)kernel->data, kernel->size, MEM_FILES);
+		err = claim_file(map, &vm->kernel_file);
 		if (!err)
-			err = memmap_add(map, (hpa_t)initrd->data, initrd->size, MEM_FILES);
+			err = claim_file(map, &vm->initrd_file);
+		for (unsigned int d = 0; d < vm->disks && !err; d++)
+			err = claim_file(map, &vm->disk[d].file);
 	}
 	return err;
 }

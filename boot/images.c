@@ -16,6 +16,10 @@ static const struct boot_file *loaded_before(const struct config *cfg, const cha
 			return &vm->kernel_file;
 		if (vm->initrd_file.data && !strcmp(vm->initrd, path))
 			return &vm->initrd_file;
+		for (unsigned int d = 0; d < vm->disks; d++) {
+			if (vm->disk[d].file.data && !strcmp(vm->disk[d].what, path))
+				return &vm->disk[d].file;
+		}
 	}
 	return NULL;
 }
@@ -34,7 +38,18 @@ static void load(struct config *cfg, struct vm_config *vm, unsigned int line, co
 	scnprintf(who, sizeof(who), "vm %s", vm->name);
 	problem = volume_read(who, path, IMAGE_MAX, file);
 	if (problem)
-		config_vm_error(cfg, vm, line, "%s = %s: %s", key, path, problem);
+		config_vm_error(cfg, vm, line, "%s%s: %s", key, path, problem);
+}
+
+/* The VM gets a copy of its own each time that it starts: vmm/disks.c. */
+static void load_disks(struct config *cfg, struct vm_config *vm)
+{
+	for (unsigned int i = 0; i < vm->disks; i++) {
+		struct disk_config *disk = &vm->disk[i];
+
+		if (disk->kind == DISK_FILE)
+			load(cfg, vm, disk->line, "disk = file:", disk->what, &disk->file);
+	}
 }
 
 void images_load(struct config *cfg)
@@ -44,8 +59,9 @@ void images_load(struct config *cfg)
 
 		if (vm->bad)
 			continue;
-		load(cfg, vm, vm->kernel_line, "kernel", vm->kernel, &vm->kernel_file);
+		load(cfg, vm, vm->kernel_line, "kernel = ", vm->kernel, &vm->kernel_file);
 		if (vm->initrd_line)
-			load(cfg, vm, vm->initrd_line, "initrd", vm->initrd, &vm->initrd_file);
+			load(cfg, vm, vm->initrd_line, "initrd = ", vm->initrd, &vm->initrd_file);
+		load_disks(cfg, vm);
 	}
 }

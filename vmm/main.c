@@ -208,7 +208,7 @@ static void vmm_run(void *arg)
 	vmm.epoch = rtc_read(0x32);
 	vmm.ibpb = has_ibpb();
 	read_mtrrs(&vmm.mtrr);
-	if (vmm.config->selftest)
+	if (vmm.config->selftest == SELFTEST_YES)
 		selftest();
 	if (start_vmx(vmm.config)) {
 		pr_err("no VM can run on this machine\n");

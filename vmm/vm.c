@@ -181,7 +181,7 @@ static int build(struct vm *vm)
 		err = load_image(vm, &entry);
 	if (!err)
 		err = init_vcpus(vm, &entry);
-	if (!err && vmm.config->selftest && !vm_memory_selftest(vm))
+	if (!err && vmm.config->selftest == SELFTEST_YES && !vm_memory_selftest(vm))
 		err = -EFAULT;
 	return err ? err : schedule_vcpus(vm);
 }

@@ -25,6 +25,8 @@ enum config_console { CONSOLE_AUTO, CONSOLE_COM1, CONSOLE_COM2, CONSOLE_FRAMEBUF
 enum config_idle { IDLE_POWEROFF, IDLE_REBOOT, IDLE_STAY };
 enum config_vm_console { VM_CONSOLE_UART, VM_CONSOLE_VIRTIO };
 enum config_interrupts { INTERRUPTS_AUTO, INTERRUPTS_SOFTWARE, INTERRUPTS_QUIET };
+/* Nothing; page tables and EPTs are dumped and checked; the drivers of disks and NICs are tried out. */
+enum config_selftest { SELFTEST_NO, SELFTEST_YES, SELFTEST_DRIVERS };
 enum config_restart { RESTART_NEVER, RESTART_ON_CRASH, RESTART_ALWAYS };
 
 /*
@@ -44,8 +46,10 @@ struct host_config {
 	u64 mask;   /* VT-x features not to use: BIT(enum vmx_feature) */
 	u64 unmask; /* VT-x features to use in spite of an erratum (`errata-ignore = ...`) */
 	enum config_interrupts interrupts; /* how guests get theirs */
-	bool selftest; /* `selftest = yes`: dump and check page tables and EPTs at start */
-	u8 log_level;  /* enum log_level, `log = error|warning|info|debug` */
+	enum config_selftest selftest;     /* at start */
+	int io_cpu; /* the physical CPU that serves virtqueues and devices, and runs no guest; -1: none */
+	unsigned int io_cpu_line;
+	u8 log_level; /* enum log_level, `log = error|warning|info|debug` */
 };
 
 /* A file that boot/ has read into memory of its own, which stays for ever. */
@@ -84,7 +88,7 @@ struct switch_config {
 	char uplink
 		[CONFIG_NAME_LEN]; /* empty: none; "auto", a PCI address 00:02.0, or a MAC address */
 	unsigned int uplink_line;
-	bool bad;
+	bool bad; /* as in struct vm_config; nor does a VM start that is on it */
 };
 
 struct vm_config {

@@ -43,6 +43,20 @@ static void check_vm(const struct vm_config *vm)
 		require(vm->pin.cpu[i] < CPU_LIST_CPUS);
 }
 
+static void check_devices(const struct vm_config *vm)
+{
+	require(vm->disks <= CONFIG_MAX_DISKS && vm->nets <= CONFIG_MAX_NETS);
+	for (unsigned int i = 0; i < vm->disks; i++) {
+		require(memchr(vm->disk[i].what, 0, sizeof(vm->disk[i].what)));
+		require(!vm->disk[i].what[0] == (vm->disk[i].kind == DISK_RAM));
+		require(IS_ALIGNED(vm->disk[i].size, 512ULL) && vm->disk[i].line > vm->line);
+	}
+	for (unsigned int i = 0; i < vm->nets; i++) {
+		require(vm->bad || vm->net[i].index < cfg.switches);
+		require(!(vm->net[i].mac[0] & 1) && vm->net[i].vlan <= 4094);
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	unsigned int errors;
@@ -52,9 +66,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	require(errors == cfg.errors && cfg.vms <= CONFIG_MAX_VMS);
 	require(cfg.vms || errors);
 	require(cfg.host.console <= CONSOLE_FRAMEBUFFER && cfg.host.idle <= IDLE_STAY);
-	require(cfg.host.log_level <= LOG_DEBUG);
+	require(cfg.host.log_level <= LOG_DEBUG && cfg.host.selftest <= SELFTEST_DRIVERS);
+	require(cfg.host.io_cpu >= -1 && cfg.host.io_cpu < CPU_LIST_CPUS);
+	require(cfg.switches <= CONFIG_MAX_SWITCHES);
 	for (unsigned int i = 0; i < cfg.vms; i++) {
 		check_vm(&cfg.vm[i]);
+		check_devices(&cfg.vm[i]);
 		require(errors || !cfg.vm[i].bad);
 	}
 	return 0;

@@ -8,8 +8,6 @@ from support import tiny
 from support.esp import make_esp
 from support.exits import report_of
 
-LATER = "not supported by this version"
-
 
 @dataclass
 class Case:
@@ -38,15 +36,15 @@ CASES = [
     of_vm("word", "restart = sometimes", "restart = sometimes: unknown word: expected never or on-crash or always"),
     of_vm("feature", "hide = x2apic, flux", "hide = x2apic, flux: unknown feature flux"),
     of_vm("port", "debug-exit = 0x12345", "debug-exit = 0x12345: bad port: expected a number from 0x1 to 0xffff"),
-    of_vm("later-key", "disk = ram:64M", f"disk: {LATER}"),
+    of_vm("no-switch", "net = lan1", "net = lan1: there is no such switch: expected a section [switch lan1]"),
     of_vm("console", "console = ttyS0", "console = ttyS0: unknown word: expected virtio or uart"),
     of_vm("control", "cmdline = a\x07b", "control character 0x07 in the line: expected text"),
     Case("size", "[vm size]\nkernel = guest\n!memory = 12X", "memory = 12X: bad size: expected a number with K, M or G"),
     Case("no-kernel", "![vm no-kernel]\nmemory = 16M", "[vm no-kernel]: it has no kernel: expected kernel = FILE"),
     # No VM comes of these.
     Case("second", "![vm twice]\nkernel = guest", "[vm twice]: there is one already, in line {of_twice}", vm=False),
-    Case("switch", "![switch lan0]\nuplink = none", f"[switch lan0]: {LATER}", vm=False),
-    Case("kind", "![machine x]\nkernel = guest", "[machine]: unknown section: expected [lintel] or [vm NAME]", vm=False),
+    Case("switch", "[switch lan0]\n!uplink = eth0", "uplink = eth0: no network card's name: expected auto, a PCI address as in 00:02.0, or a MAC address", vm=False),
+    Case("kind", "![machine x]\nkernel = guest", "[machine]: unknown section: expected [lintel], [switch NAME] or [vm NAME]", vm=False),
     Case("bracket", "![vm open\nkernel = guest", "[vm open: expected ] at the end", vm=False),
     Case("bad-name", "![vm a/b]\nkernel = guest", "[vm a/b]: bad name: expected characters of A-Z a-z 0-9 _ . -", vm=False),
     Case("seventeenth", "![vm one-more]\nkernel = guest", "[vm one-more]: too many VMs: expected at most 16", vm=False),
@@ -58,7 +56,7 @@ LINTEL = [
     Case("foreign", "!kernel = guest", "kernel: unknown key in this section: it belongs in [vm NAME]", vm=False),
 ]
 
-OUTSIDE = Case("outside", "!early = 1", "early: outside of a section: expected [lintel] or [vm NAME] above it", vm=False)
+OUTSIDE = Case("outside", "!early = 1", "early: outside of a section: expected [lintel], [switch NAME] or [vm NAME] above it", vm=False)
 GOOD = "[vm good]\nmemory = 16M\nkernel = guest\ndebug-exit = 0xf4"
 
 

@@ -63,6 +63,7 @@ static void test_everything(void **state)
 			       "errata-ignore = profile:both\n"
 			       "interrupts = quiet\n"
 			       "selftest = yes\n"
+			       "io-cpu = 7\n"
 			       "[ vm debian-12.5_a ]\n"
 			       "cpus = 2\n"
 			       "memory = 1g\n"
@@ -84,18 +85,19 @@ static void test_everything(void **state)
 	assert_int_equal(cfg.host.mask, 3);
 	assert_int_equal(cfg.host.unmask, 3);
 	assert_int_equal(cfg.host.interrupts, INTERRUPTS_QUIET);
-	assert_true(cfg.host.selftest);
+	assert_int_equal(cfg.host.selftest, SELFTEST_YES);
+	assert_int_equal(cfg.host.io_cpu, 7);
 	assert_int_equal(cfg.vms, 1);
 	assert_string_equal(vm->name, "debian-12.5_a");
-	assert_int_equal(vm->line, 10);
+	assert_int_equal(vm->line, 11);
 	assert_int_equal(vm->cpus, 2);
-	assert_int_equal(vm->cpus_line, 11);
+	assert_int_equal(vm->cpus_line, 12);
 	assert_int_equal(vm->memory, GIB(1));
-	assert_int_equal(vm->memory_line, 12);
+	assert_int_equal(vm->memory_line, 13);
 	assert_string_equal(vm->kernel, "sub/vmlinuz");
-	assert_int_equal(vm->kernel_line, 13);
+	assert_int_equal(vm->kernel_line, 14);
 	assert_string_equal(vm->initrd, "initrd.img");
-	assert_int_equal(vm->initrd_line, 14);
+	assert_int_equal(vm->initrd_line, 15);
 	assert_string_equal(vm->cmdline, "root=/dev/vda1 a#b   quiet");
 	assert_int_equal(vm->restart, RESTART_ON_CRASH);
 	assert_int_equal(vm->hide, 12);
@@ -103,10 +105,10 @@ static void test_everything(void **state)
 	assert_int_equal(vm->pin.count, 2);
 	assert_int_equal(vm->pin.cpu[0], 3);
 	assert_int_equal(vm->pin.cpu[1], 1);
-	assert_int_equal(vm->pin_line, 19);
+	assert_int_equal(vm->pin_line, 20);
 	assert_int_equal(vm->weight, 250);
 	assert_int_equal(vm->cap, 150);
-	assert_int_equal(vm->cap_line, 21);
+	assert_int_equal(vm->cap_line, 22);
 	assert_int_equal(vm->console, VM_CONSOLE_UART);
 	assert_false(vm->bad);
 }
@@ -125,7 +127,8 @@ static void test_defaults(void **state)
 	assert_int_equal(cfg.host.mask, 0);
 	assert_int_equal(cfg.host.unmask, 0);
 	assert_int_equal(cfg.host.interrupts, INTERRUPTS_AUTO);
-	assert_false(cfg.host.selftest);
+	assert_int_equal(cfg.host.selftest, SELFTEST_NO);
+	assert_int_equal(cfg.host.io_cpu, -1);
 	assert_int_equal(cfg.vms, 1);
 	assert_int_equal(vm->cpus, 1);
 	assert_int_equal(vm->cpus_line, 0);
@@ -195,8 +198,62 @@ static const struct one_error vm_errors[] = {
 	{ "pin = 1,2", "3: pin = 1-2: 2 for 1 vCPU: expected a CPU for each" },
 	{ "pin = 2\ncpus = 3", "3: pin = 2: 1 for 3 vCPUs: expected a CPU for each" },
 	{ "pin = 1-2\ncpus = 0", "4: cpus = 0: bad number: expected 1 to 16" },
-	{ "disk = ram:64M", "3: disk: not supported by this version" },
-	{ "net = lan0", "3: net: not supported by this version" },
+	{ "pin = 9", "3: pin = 9: CPU 9 is the io-cpu, by line 8: expected another one" },
+	{ "disk = sda", "3: disk = sda: unknown kind of disk: expected part:NAME, ram:SIZE or "
+			"file:PATH" },
+	{ "disk = ram:64", "3: disk = ram:64: bad size: expected a number with K, M or G" },
+	{ "disk = ram:", "3: disk = ram:: bad size: expected a number with K, M or G" },
+	{ "disk = ram:3K", "3: disk = ram:3K: too small: expected at least 4K" },
+	{ "disk = ram:65537G", "3: disk = ram:65537G: too large: expected at most 65536G" },
+	{ "disk = ram:64M,rw", "3: disk = ram:64M,rw: unknown option rw: expected ro, or none" },
+	{ "disk = ram:64M,", "3: disk = ram:64M,: unknown option : expected ro, or none" },
+	{ "disk = ram:64M,ro,x", "3: disk = ram:64M,ro,x: unknown option x: expected ro, or none" },
+	{ "disk = part:", "3: disk = part:: an empty name: expected part:LABEL or part:PARTUUID" },
+	{ "disk = file:,ro", "3: disk = file:,ro: an empty name: expected file:PATH" },
+	{ "disk = file:caf\xc3\xa9",
+	  "3: disk = file:caf\xc3\xa9: bad file name: expected ASCII characters" },
+	{ "disk = ram:1M\ndisk = ram:1M\ndisk = ram:1M\ndisk = ram:1M\ndisk = ram:1M",
+	  "7: disk: too many of them: expected at most 4" },
+	{ "disk = part:x\ndisk = part:x,ro",
+	  "4: disk = part:x: it is a's already, by line 3: expected another one, or ,ro in both" },
+	{ "net = lan9",
+	  "3: net = lan9: there is no such switch: expected a section [switch lan9]" },
+	{ "net = ,vlan=1", "3: net = ,vlan=1: an empty name: expected "
+			   "SWITCH[,mac=..][,vlan=N][,rate=N]" },
+	{ "net = lan0,mac=02:00:00:00:00", "3: net = lan0,mac=02:00:00:00:00: bad MAC address "
+					   "02:00:00:00:00: expected six bytes, as in "
+					   "02:00:00:00:00:01" },
+	{ "net = lan0,mac=02:00:00:00:00:01:02",
+	  "3: net = lan0,mac=02:00:00:00:00:01:02: bad MAC address 02:00:00:00:00:01:02: expected "
+	  "six bytes, as in 02:00:00:00:00:01" },
+	{ "net = lan0,mac=02:00:00:00:00:0g",
+	  "3: net = lan0,mac=02:00:00:00:00:0g: bad MAC address 02:00:00:00:00:0g: expected "
+	  "six bytes, as in 02:00:00:00:00:01" },
+	{ "net = lan0,mac=03:00:00:00:00:01",
+	  "3: net = lan0,mac=03:00:00:00:00:01: 03:00:00:00:00:01 is a multicast address: expected "
+	  "an even first byte" },
+	{ "net = lan0,mac=00:00:00:00:00:00",
+	  "3: net = lan0,mac=00:00:00:00:00:00: a MAC address of zeroes: expected one of a device, "
+	  "as in 02:00:00:00:00:01" },
+	{ "net = lan0,vlan=0", "3: net = lan0,vlan=0: bad VLAN 0: expected 1 to 4094" },
+	{ "net = lan0,vlan=4095", "3: net = lan0,vlan=4095: bad VLAN 4095: expected 1 to 4094" },
+	{ "net = lan0,rate=10", "3: net = lan0,rate=10: bad rate 10: expected bits a second as a "
+				"number with K, M or G" },
+	{ "net = lan0,rate=0M", "3: net = lan0,rate=0M: bad rate 0M: expected 1K to 1000G" },
+	{ "net = lan0,rate=1001G",
+	  "3: net = lan0,rate=1001G: bad rate 1001G: expected 1K to 1000G" },
+	{ "net = lan0,rate=99999999999999999999G", "3: net = lan0,rate=99999999999999999999G: bad "
+						   "rate 99999999999999999999G: expected 1K to "
+						   "1000G" },
+	{ "net = lan0,mtu=9000",
+	  "3: net = lan0,mtu=9000: unknown option mtu=9000: expected mac=, vlan= or rate=" },
+	{ "net = lan0,vlan=1,vlan=2", "3: net = lan0,vlan=1,vlan=2: vlan= given twice" },
+	{ "net = lan0,mac=02:00:00:00:00:01\nnet = lan0,mac=02:00:00:00:00:01",
+	  "4: net = lan0: a's MAC address 02:00:00:00:00:01 is the one of line 3: expected another "
+	  "one" },
+	{ "net = lan0\nnet = lan0\nnet = lan0\nnet = lan0\nnet = lan0",
+	  "7: net: too many of them: expected at most 4" },
+	{ "uplink = auto", "3: uplink: unknown key in this section: it belongs in [switch NAME]" },
 	{ "weight = 0", "3: weight = 0: bad number: expected 1 to 10000" },
 	{ "weight = 10001", "3: weight = 10001: bad number: expected 1 to 10000" },
 	{ "weight = -1", "3: weight = -1: bad number: expected 1 to 10000" },
@@ -235,7 +292,9 @@ static void test_vm_errors(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(vm_errors); i++) {
 		char text[512];
 
-		snprintf(text, sizeof(text), "[vm a]\nkernel = k\n%s\n[vm b]\nkernel = k\n",
+		snprintf(text, sizeof(text),
+			 "[vm a]\nkernel = k\n%s\n[vm b]\nkernel = k\n"
+			 "[switch lan0]\n[lintel]\nio-cpu = 9\n",
 			 vm_errors[i].text);
 		assert_int_equal(parse(text), 1);
 		assert_one_error(vm_errors[i].message);
@@ -250,7 +309,10 @@ static const struct one_error lintel_errors[] = {
 	  "2: console = com3: unknown word: expected auto or com1 or com2 or framebuffer" },
 	{ "idle = sleep", "2: idle = sleep: unknown word: expected poweroff or reboot or stay" },
 	{ "log = all", "2: log = all: unknown word: expected error or warning or info or debug" },
-	{ "selftest = 1", "2: selftest = 1: unknown word: expected yes or no" },
+	{ "selftest = 1", "2: selftest = 1: unknown word: expected yes or no or drivers" },
+	{ "io-cpu = 64", "2: io-cpu = 64: bad number: expected a CPU from 0 to 63" },
+	{ "io-cpu = none", "2: io-cpu = none: bad number: expected a CPU from 0 to 63" },
+	{ "disk = ram:1M", "2: disk: unknown key in this section: it belongs in [vm NAME]" },
 	{ "mask = profile:x", "2: mask = profile:x: unknown feature profile:x" },
 	{ "errata-ignore = pv", "2: errata-ignore = pv: unknown feature pv" },
 	{ "interrupts = loud",
@@ -275,7 +337,8 @@ static void test_lintel_errors(void **state)
 		assert_int_equal(cfg.host.idle, IDLE_POWEROFF);
 		assert_int_equal(cfg.host.log_level, LOG_INFO);
 		assert_int_equal(cfg.host.mask | cfg.host.unmask, 0);
-		assert_false(cfg.host.selftest);
+		assert_int_equal(cfg.host.selftest, SELFTEST_NO);
+		assert_int_equal(cfg.host.io_cpu, -1);
 		assert_int_equal(cfg.vms, 1);
 		assert_false(cfg.vm[0].bad);
 	}
@@ -295,14 +358,31 @@ static const struct one_error section_errors[] = {
 	{ GOOD_VM "[vm a]\ncpus = 99", "3: [vm a]: there is one already, in line 1" },
 	{ GOOD_VM "[lintel]\n[lintel]\nidle = reboot",
 	  "4: [lintel]: there is one already, in line 3" },
-	{ GOOD_VM "[switch lan0]\nuplink = x", "3: [switch lan0]: not supported by this version" },
-	{ GOOD_VM "[vms]", "3: [vms]: unknown section: expected [lintel] or [vm NAME]" },
-	{ GOOD_VM "[lintel x]", "3: [lintel]: unknown section: expected [lintel] or [vm NAME]" },
-	{ GOOD_VM "[]", "3: []: unknown section: expected [lintel] or [vm NAME]" },
+	{ GOOD_VM "[switch]\nx = y",
+	  "3: [switch ]: bad name: expected characters of A-Z a-z 0-9 _ . -" },
+	{ GOOD_VM "[switch s]\n[switch s]\nuplink = nonsense",
+	  "4: [switch s]: there is one already, in line 3" },
+	{ GOOD_VM "[switch s]\nuplink = eth0", "4: uplink = eth0: no network card's name: expected "
+					       "auto, a PCI address as in 00:02.0, or "
+					       "a MAC address" },
+	{ GOOD_VM "[switch s]\nuplink = 00:20.0", "4: uplink = 00:20.0: no network card's name: "
+						  "expected auto, a PCI address as in 00:02.0, "
+						  "or a MAC address" },
+	{ GOOD_VM "[switch s]\nuplink = 01:00:5e:00:00:01",
+	  "4: uplink = 01:00:5e:00:00:01: no network card's name: expected auto, a PCI address as "
+	  "in 00:02.0, or a MAC address" },
+	{ GOOD_VM "[switch s]\nuplink = 0000:00:1F.6\n[switch t]\nuplink = 00:1f.6",
+	  "6: uplink = 00:1f.6: it is [switch s]'s already, by line 4: expected another one" },
+	{ GOOD_VM "[switch s]\nuplnk = auto", "4: uplnk: unknown key: did you mean uplink?" },
+	{ GOOD_VM "[vms]",
+	  "3: [vms]: unknown section: expected [lintel], [switch NAME] or [vm NAME]" },
+	{ GOOD_VM "[lintel x]",
+	  "3: [lintel]: unknown section: expected [lintel], [switch NAME] or [vm NAME]" },
+	{ GOOD_VM "[]", "3: []: unknown section: expected [lintel], [switch NAME] or [vm NAME]" },
 	{ GOOD_VM "[", "3: [: expected ] at the end" },
 	{ GOOD_VM "[vm b\nkernel = k", "3: [vm b: expected ] at the end" },
 	{ "cpus = 1\n" GOOD_VM,
-	  "1: cpus: outside of a section: expected [lintel] or [vm NAME] above it" },
+	  "1: cpus: outside of a section: expected [lintel], [switch NAME] or [vm NAME] above it" },
 	{ GOOD_VM "[vm b]\ncpus = 1", "3: [vm b]: it has no kernel: expected kernel = FILE" },
 	{ "[lintel]\n", ": there is no VM: expected a section [vm NAME]" },
 };
@@ -343,6 +423,116 @@ static void test_pinned_twice(void **state)
 	assert_false(cfg.vm[2].bad);
 }
 
+/* Disks and networks, each option into its own field; they may stand several times, in their order. */
+static void test_devices(void **state)
+{
+	const struct vm_config *vm = &cfg.vm[0];
+
+	(void)state;
+	assert_int_equal(parse("[switch lan0]\nuplink = 02:00:00:00:AB:cd\n"
+			       "[vm a]\nkernel = k\n"
+			       "disk = part:debian root , ro\n"
+			       "net = lan1,rate=2m , vlan=4094,mac=52:54:00:12:34:56\n"
+			       "disk = ram:4K\n"
+			       "disk = file:sub/disk.img\n"
+			       "net = lan0\n"
+			       "disk = part:caf\xc3\xa9\n"
+			       "[switch lan1]\n"),
+			 0);
+	assert_string_equal(capture_text(), "");
+	assert_int_equal(cfg.switches, 2);
+	assert_string_equal(cfg.sw[0].name, "lan0");
+	assert_string_equal(cfg.sw[0].uplink, "02:00:00:00:ab:cd");
+	assert_int_equal(cfg.sw[0].line, 1);
+	assert_int_equal(cfg.sw[0].uplink_line, 2);
+	assert_string_equal(cfg.sw[1].uplink, "");
+	assert_int_equal(vm->disks, 4);
+	assert_int_equal(vm->disk[0].kind, DISK_PART);
+	assert_string_equal(vm->disk[0].what, "debian root");
+	assert_true(vm->disk[0].read_only);
+	assert_int_equal(vm->disk[0].line, 5);
+	assert_int_equal(vm->disk[1].kind, DISK_RAM);
+	assert_int_equal(vm->disk[1].size, 4096);
+	assert_false(vm->disk[1].read_only);
+	assert_int_equal(vm->disk[1].line, 7);
+	assert_int_equal(vm->disk[2].kind, DISK_FILE);
+	assert_string_equal(vm->disk[2].what, "sub/disk.img");
+	assert_string_equal(vm->disk[3].what, "caf\xc3\xa9");
+	assert_int_equal(vm->nets, 2);
+	assert_string_equal(vm->net[0].on, "lan1");
+	assert_int_equal(vm->net[0].index, 1);
+	assert_int_equal(vm->net[0].rate, 2000000);
+	assert_int_equal(vm->net[0].vlan, 4094);
+	assert_true(vm->net[0].mac_given);
+	assert_memory_equal(vm->net[0].mac, "\x52\x54\x00\x12\x34\x56", 6);
+	assert_int_equal(vm->net[0].line, 6);
+	assert_int_equal(vm->net[1].index, 0);
+	assert_int_equal(vm->net[1].rate, 0);
+	assert_int_equal(vm->net[1].vlan, 0);
+	assert_false(vm->net[1].mac_given);
+}
+
+/* Addresses that nobody has given: the same at each start, of one device alone, local and of no group. */
+static void test_default_macs(void **state)
+{
+	u8 first[4][6];
+
+	(void)state;
+	for (int round = 0; round < 2; round++) {
+		assert_int_equal(parse("[switch s]\n[vm a]\nkernel = k\nnet = s\nnet = s\n"
+				       "[vm b]\nkernel = k\nnet = s\nnet = s\n"),
+				 0);
+		for (int i = 0; i < 4; i++) {
+			const u8 *mac = cfg.vm[i / 2].net[i % 2].mac;
+
+			assert_int_equal(mac[0] & 3, 2);
+			if (round)
+				assert_memory_equal(mac, first[i], 6);
+			memcpy(first[i], mac, 6);
+			for (int j = 0; j < i; j++)
+				assert_memory_not_equal(first[i], first[j], 6);
+		}
+	}
+}
+
+/* What two VMs cannot both have: the second one is refused. Readers may share. */
+static void test_devices_twice(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("[vm a]\nkernel = k\ndisk = part:x,ro\n"
+			       "[vm b]\nkernel = k\ndisk = part:x,ro\n"
+			       "[vm c]\nkernel = k\ndisk = part:x\n"),
+			 1);
+	assert_one_error("9: disk = part:x: it is a's already, by line 3: expected another one, or "
+			 ",ro in both");
+	assert_false(cfg.vm[0].bad || cfg.vm[1].bad);
+	assert_true(cfg.vm[2].bad);
+	assert_int_equal(parse("[switch s]\n[switch t]\n"
+			       "[vm a]\nkernel = k\nnet = s,mac=02:00:00:00:00:aa\n"
+			       "[vm b]\nkernel = k\nnet = t,mac=02:00:00:00:00:AA\n"),
+			 1);
+	assert_one_error("8: net = t: b's MAC address 02:00:00:00:00:aa is the one of line 5: "
+			 "expected another one");
+	assert_false(cfg.vm[0].bad);
+	assert_true(cfg.vm[1].bad);
+}
+
+/* A switch with a wrong line takes those with it that are on it, and nobody else; one message says why. */
+static void test_bad_switch(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("[vm a]\nkernel = k\nnet = s\n[switch s]\nuplink = eth0\n"
+			       "[vm b]\nkernel = k\nnet = t\n[switch t]\nuplink = auto\n"),
+			 1);
+	assert_true(cfg.sw[0].bad && cfg.vm[0].bad);
+	assert_false(cfg.sw[1].bad || cfg.vm[1].bad);
+	assert_int_equal(parse("[vm a]\nkernel = k\n"
+			       "[switch s1]\n[switch s2]\n[switch s3]\n[switch s4]\n[switch s5]\n"
+			       "[switch s6]\n[switch s7]\n[switch s8]\n[switch s9]\n"),
+			 1);
+	assert_one_error("11: [switch s9]: too many switches: expected at most 8");
+}
+
 /* As much as there may be of each. */
 static void test_largest(void **state)
 {
@@ -353,7 +543,12 @@ static void test_largest(void **state)
 	assert_int_equal(cfg.vm[0].pin.cpu[15], 63);
 	assert_int_equal(cfg.vm[0].weight, 10000);
 	assert_int_equal(cfg.vm[0].cap, 1600);
-	assert_int_equal(parse("[vm a]\nkernel = k\nweight = 1\ncap = 0\n"), 0);
+	assert_int_equal(
+		parse("[lintel]\nselftest = drivers\nio-cpu = 0\n[vm a]\nkernel = k\nweight = 1\n"
+		      "cap = 0\npin = 1\n"),
+		0);
+	assert_int_equal(cfg.host.selftest, SELFTEST_DRIVERS);
+	assert_int_equal(cfg.host.io_cpu, 0);
 	assert_int_equal(cfg.vm[0].weight, 1);
 }
 
@@ -469,6 +664,8 @@ int main(void)
 		cmocka_unit_test(test_lengths),        cmocka_unit_test(test_too_many_vms),
 		cmocka_unit_test(test_pinned_twice),   cmocka_unit_test(test_largest),
 		cmocka_unit_test(test_flood),          cmocka_unit_test(test_later_error),
+		cmocka_unit_test(test_devices),        cmocka_unit_test(test_default_macs),
+		cmocka_unit_test(test_devices_twice),  cmocka_unit_test(test_bad_switch),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
