@@ -11,6 +11,8 @@
 
 #include "lib/types.h"
 
+struct block_device;
+struct nic;
 struct pci_device;
 
 struct hostdev_env {
@@ -27,7 +29,18 @@ struct hostdev_env {
 	 */
 	int (*irq)(const struct pci_device *pci, unsigned int entry, void (*fn)(void *arg),
 		   void *arg);
+	/* The same for an interrupt of the ISA bus: that of an IDE channel in compatibility mode. */
+	int (*isa_irq)(unsigned int irq, void (*fn)(void *arg), void *arg);
+	/* What a probe has found: the driver's, and there for ever. From within the probe. */
+	void (*add_disk)(struct block_device *disk);
+	void (*add_nic)(struct nic *nic);
 };
+
+/*
+ * A driver's probe: look after @pci, which is of its kind, and add what is there. 0, or -errno, and said
+ * why. Waits for devices here, with time-outs.
+ */
+typedef int hostdev_probe_fn(const struct pci_device *pci, const struct hostdev_env *env);
 
 /* A network card, as its driver shows it. */
 struct nic {

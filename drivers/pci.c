@@ -370,6 +370,11 @@ void pci_enable(const struct pci_device *dev, bool intx)
 	pci_write16(dev, REG_COMMAND, command);
 }
 
+void pci_silence(const struct pci_device *dev)
+{
+	pci_write16(dev, REG_COMMAND, pci_read16(dev, REG_COMMAND) | COMMAND_NO_PIN);
+}
+
 const char *pci_name(const struct pci_device *dev, char *text, size_t size)
 {
 	size_t len = dev->segment ? scnprintf(text, size, "%04x:", dev->segment) : 0;

@@ -67,6 +67,9 @@ u8 pci_find_cap(const struct pci_device *dev, u8 id, u8 after);
  */
 void pci_enable(const struct pci_device *dev, bool intx);
 
+/* Its pin stays silent, whatever it wants to say: nobody would listen. */
+void pci_silence(const struct pci_device *dev);
+
 /* "00:1f.2" into @text, of 16 bytes at least. */
 const char *pci_name(const struct pci_device *dev, char *text, size_t size);
 

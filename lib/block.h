@@ -20,6 +20,7 @@
 	4u /* segments begin at multiples of this, and their lengths are sectors */
 #define BLOCK_MAX_SECTORS 8192u /* of one request, at most: 4 MiB */
 #define BLOCK_SERIAL_LEN  20
+#define BLOCK_MODEL_LEN   40
 #define BLOCK_NAME_LEN    40
 
 enum block_op {
@@ -81,6 +82,7 @@ struct block_device {
 	void *ctx;
 	char name[BLOCK_NAME_LEN];         /* for messages: "nvme0", "ide0.1" */
 	char serial[BLOCK_SERIAL_LEN + 1]; /* printable, or empty */
+	char model[BLOCK_MODEL_LEN + 1];   /* likewise */
 	u64 sectors;
 	u32 block_size;          /* bytes: 512 to 4096, a power of two */
 	u32 physical_block_size; /* bytes: what is written in one go without a read first */

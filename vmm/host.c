@@ -81,31 +81,63 @@ static size_t line_read(void *ctx, void *buf, size_t len)
 
 const struct console_line host_line = { line_room, line_write, line_read, NULL };
 
-/* MADT flags: polarity in bits 1:0, trigger mode in bits 3:2; 0 is the bus's own: high, edge. */
-static struct ioapic_line isa_line(u16 flags)
+/* MADT flags: polarity in bits 1:0, trigger mode in bits 3:2; 0 is the bus's own, which @line holds. */
+static void apply_flags(struct ioapic_line *line, u16 flags)
 {
-	return (struct ioapic_line){ .active_low = (flags & 3) == 3,
-				     .level = (flags >> 2 & 3) == 3 };
+	if (flags & 3)
+		line->active_low = (flags & 3) == 3;
+	if (flags >> 2 & 3)
+		line->level = (flags >> 2 & 3) == 3;
 }
 
-static void route_isa(const struct acpi_info *acpi, u8 irq, u8 vector)
+u32 host_isa_gsi(const struct acpi_info *acpi, u8 irq, struct ioapic_line *line)
 {
 	u32 gsi = irq;
-	u16 flags = 0;
 
 	for (unsigned int i = 0; i < acpi->overrides; i++) {
 		if (acpi->override[i].irq == irq) {
 			gsi = acpi->override[i].gsi;
-			flags = acpi->override[i].flags;
+			apply_flags(line, acpi->override[i].flags);
 		}
 	}
-	for (unsigned int i = 0; i < acpi->ioapics; i++) {
-		if (ioapic_has(&ioapics[i], gsi)) {
-			ioapic_route(&ioapics[i], gsi, isa_line(flags), vector, (u8)lapic_id());
-			return;
-		}
+	return gsi;
+}
+
+static struct ioapic *ioapic_of(u32 gsi)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(ioapics); i++) {
+		if (ioapics[i].mmio && ioapic_has(&ioapics[i], gsi))
+			return &ioapics[i];
 	}
-	pr_warn("no I/O APIC has GSI %u: the serial line is polled\n", gsi);
+	return NULL;
+}
+
+int host_route(u32 gsi, struct ioapic_line line, u8 vector)
+{
+	struct ioapic *ioapic = ioapic_of(gsi);
+
+	if (!ioapic)
+		return -ENODEV;
+	ioapic_route(ioapic, gsi, line, vector, (u8)lapic_id());
+	return 0;
+}
+
+void host_mask(u32 gsi)
+{
+	struct ioapic *ioapic = ioapic_of(gsi);
+
+	if (ioapic)
+		ioapic_mask(ioapic, gsi);
+}
+
+/* ISA: active high, and edges. */
+static void route_uart(const struct acpi_info *acpi, u8 irq)
+{
+	struct ioapic_line line = { .active_low = false };
+	u32 gsi = host_isa_gsi(acpi, irq, &line);
+
+	if (host_route(gsi, line, VECTOR_UART))
+		pr_warn("no I/O APIC has GSI %u: the serial line is polled\n", gsi);
 }
 
 static int map_controllers(const struct acpi_info *acpi)
@@ -159,7 +191,7 @@ int host_init(const struct boot_info *info, const struct acpi_info *acpi, u64 ts
 	host_init_cpu(tsc_hz);
 	if (uart) {
 		trap_set_handler(VECTOR_UART, on_uart, NULL);
-		route_isa(acpi, info->uart_port == UART_COM1 ? 4 : 3, VECTOR_UART);
+		route_uart(acpi, info->uart_port == UART_COM1 ? 4 : 3);
 		uart_enable_irq(uart);
 	}
 	return 0;

@@ -2,6 +2,7 @@
 #ifndef VMM_HOST_H
 #define VMM_HOST_H
 
+#include "drivers/ioapic.h"
 #include "lib/types.h"
 #include "vmm/acpi.h"
 #include "vmm/boot_info.h"
@@ -11,7 +12,20 @@
 /* Interrupt controllers, timer and the UART's interrupt. -errno, and said why. */
 int host_init(const struct boot_info *info, const struct acpi_info *acpi, u64 tsc_hz) __must_check;
 
-/* The same for another CPU, on that CPU: its local APIC. */
+/* Vectors of the machine's devices, which hostdev_irq.c gives away. */
+#define HOST_DEVICE_VECTOR  0x40
+#define HOST_DEVICE_VECTORS 48
+
+/*
+ * Interrupts of devices, which the boot CPU gets. host_isa_gsi: where ISA interrupt @irq arrives, and in
+ * *@line how, which is left alone where the firmware has nothing to say. host_route: -ENODEV when
+ * no I/O APIC has @gsi.
+ */
+u32 host_isa_gsi(const struct acpi_info *acpi, u8 irq, struct ioapic_line *line);
+int host_route(u32 gsi, struct ioapic_line line, u8 vector) __must_check;
+void host_mask(u32 gsi);
+
+/* host_init for another CPU, on that CPU: its local APIC. */
 void host_init_cpu(u64 tsc_hz);
 
 /* Have @cpu's run loop look around soon. Any CPU may call it. */

@@ -9,6 +9,7 @@
 #include "vmm/cpuid.h"
 #include "vmm/exit.h"
 #include "vmm/host.h"
+#include "vmm/hostdev.h"
 #include "vmm/hostpt.h"
 #include "vmm/mem.h"
 #include "vmm/panic.h"
@@ -211,9 +212,12 @@ static void vmm_run(void *arg)
 	if (vmm.config->selftest == SELFTEST_YES)
 		selftest();
 	if (start_vmx(vmm.config)) {
+		if (vmm.config->selftest == SELFTEST_DRIVERS)
+			hostdev_init(&acpi);
 		pr_err("no VM can run on this machine\n");
 		finish(info, true);
 	}
+	hostdev_init(&acpi);
 	vmm.host_cpus = ap_start_all(&acpi, vmm.tsc_hz, ap_main);
 	pr_info("cpu: %u of %u in VMX root operation\n", vmm.host_cpus, MAX(acpi.cpus, 1u));
 	start_vms(info);

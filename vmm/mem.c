@@ -199,6 +199,34 @@ hpa_t mem_alloc(u64 size, u64 align, u32 owner)
 	return base;
 }
 
+/* From the bottom, where the VMM's own is. */
+static hpa_t take_below(u64 size, hpa_t limit, u32 owner)
+{
+	for (unsigned int i = 0; i < nr_blocks; i++) {
+		hpa_t base = blocks[i].base, end = MIN(blocks[i].end, limit);
+
+		if (blocks[i].owner != MEM_OWNER_FREE || end < base || end - base < size)
+			continue;
+		if (nr_blocks + 2 + SPARE_BLOCKS > MAX_BLOCKS)
+			return 0;
+		carve(i, base, base + size, owner);
+		return base;
+	}
+	return 0;
+}
+
+hpa_t mem_alloc_below(u64 size, hpa_t limit, u32 owner)
+{
+	hpa_t base;
+
+	if (!size || size > ~0ULL - PAGE_SIZE)
+		return 0;
+	spin_lock(&lock);
+	base = take_below(ALIGN_UP(size, (u64)PAGE_SIZE), limit, owner);
+	spin_unlock(&lock);
+	return base;
+}
+
 hpa_t mem_alloc_page(u32 owner)
 {
 	hpa_t page = mem_alloc(PAGE_SIZE, PAGE_SIZE, owner);

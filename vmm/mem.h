@@ -35,6 +35,9 @@ int mem_init(const struct boot_info *info) __must_check;
  */
 hpa_t mem_alloc(u64 size, u64 align, u32 owner) __must_check;
 
+/* The same, page-aligned, and all of it below @limit: for devices that reach no further. */
+hpa_t mem_alloc_below(u64 size, hpa_t limit, u32 owner) __must_check;
+
 /* One page of zeroes, or 0. */
 hpa_t mem_alloc_page(u32 owner) __must_check;
 

@@ -5,6 +5,7 @@
 #include "vmm/dump.h"
 #include "vmm/exit.h"
 #include "vmm/host.h"
+#include "vmm/hostdev.h"
 #include "vmm/life.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
@@ -256,8 +257,11 @@ static void run_cpu(struct cpu *cpu)
 		if (unlikely(life_is_due(cpu)))
 			leave(cpu);
 		deadline = life_tend(cpu);
-		if (!cpu->id && life_is_over())
-			return;
+		if (!cpu->id) {
+			if (life_is_over())
+				return;
+			deadline = MIN(deadline, hostdev_tend());
+		}
 		choice = sched_pick(&vmm.sched, cpu->id, rdtsc());
 		kick(choice.kick);
 		if (choice.entity)
