@@ -47,6 +47,7 @@ static bool read_configuration(void)
 
 	if (!volume_open())
 		return false;
+	volume_partition(info.boot_part);
 	problem = volume_read(NULL, CONFIG_FILE, CONFIG_MAX_SIZE, &text);
 	if (problem) {
 		pr_err(CONFIG_FILE ": %s\n", problem);

@@ -118,6 +118,37 @@ bool volume_open(void)
 	return false;
 }
 
+/* UEFI, "Hard Drive Media Device Path": offsets of its fields. */
+#define HARDDRIVE_SIGNATURE      24
+#define HARDDRIVE_SIGNATURE_TYPE 41
+#define HARDDRIVE_SIZE           42
+#define HARDDRIVE_IS_GUID        2
+
+bool volume_partition(u8 *guid)
+{
+	EFI_GUID image_guid = EFI_LOADED_IMAGE_PROTOCOL_GUID,
+		 path_guid = EFI_DEVICE_PATH_PROTOCOL_GUID;
+	EFI_LOADED_IMAGE *image;
+	const u8 *node;
+
+	if (EFI_ERROR(BS->HandleProtocol(efi_image, &image_guid, (void **)&image)) ||
+	    EFI_ERROR(BS->HandleProtocol(image->DeviceHandle, &path_guid, (void **)&node)))
+		return false;
+	for (unsigned int i = 0; node && i < MAX_NODES; i++) {
+		size_t size = (size_t)(node[2] | node[3] << 8);
+
+		if ((node[0] & EFI_DP_TYPE_MASK) == END_DEVICE_PATH_TYPE || size < 4)
+			break;
+		if (node[0] == MEDIA_DEVICE_PATH && node[1] == MEDIA_HARDDRIVE_DP &&
+		    size >= HARDDRIVE_SIZE && node[HARDDRIVE_SIGNATURE_TYPE] == HARDDRIVE_IS_GUID) {
+			memcpy(guid, node + HARDDRIVE_SIGNATURE, 16);
+			return true;
+		}
+		node += size;
+	}
+	return false;
+}
+
 /* Paths have been checked to be ASCII. */
 static bool to_utf16(const char *path, CHAR16 *text, size_t max)
 {

@@ -11,6 +11,9 @@
  */
 bool volume_open(void) __must_check;
 
+/* The GUID of the GPT partition that it is on; false where it is on none. After volume_open. */
+bool volume_partition(u8 *guid);
+
 /*
  * Read @path ('/' or '\' between names) into page-aligned memory of our own, which stays, the
  * rest of its last page cleared. NULL on success, else what is wrong with it. @who, unless NULL,

@@ -7,7 +7,7 @@
 
 #include "lib/types.h"
 
-#define PCI_MAX_DEVICES 256
+#define PCI_MAX_DEVICES 128
 #define PCI_HOST_BARS   6
 
 #define PCI_CAP_MSI     0x05

@@ -52,6 +52,8 @@ struct boot_info {
 	struct config config;
 	u64 start_tsc; /* RDTSC at the start of the application */
 	bool secure_boot;
+	/* The GPT partition that lintel.efi and lintel.conf were read from: its GUID, as on the disk; or zeroes. */
+	u8 boot_part[16];
 	/*
 	 * The console: set up, already sinks of printk, and the only drivers of their devices that
 	 * may exist. NULL = there is none, or lintel.conf does not want it.

@@ -2,6 +2,7 @@
 #include "lib/printk.h"
 #include "vmm/ap.h"
 #include "vmm/console.h"
+#include "vmm/disks.h"
 #include "vmm/dump.h"
 #include "vmm/host.h"
 #include "vmm/placement.h"
@@ -146,7 +147,7 @@ void life_begin(void)
 		struct vm *vm = &vmm.vm[i];
 
 		vm->cpu = cpu_by_id(placement[i].home);
-		if (!placement[i].possible || vm_memory_alloc(vm))
+		if (!placement[i].possible || !disks_possible(vm) || vm_memory_alloc(vm))
 			not_started(vm);
 		else
 			vm->state = VM_STARTING;

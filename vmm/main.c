@@ -7,6 +7,7 @@
 #include "vmm/boot_info.h"
 #include "vmm/cpu.h"
 #include "vmm/cpuid.h"
+#include "vmm/disks.h"
 #include "vmm/exit.h"
 #include "vmm/host.h"
 #include "vmm/hostdev.h"
@@ -218,6 +219,7 @@ static void vmm_run(void *arg)
 		finish(info, true);
 	}
 	hostdev_init(&acpi);
+	disks_init(info);
 	vmm.host_cpus = ap_start_all(&acpi, vmm.tsc_hz, ap_main);
 	pr_info("cpu: %u of %u in VMX root operation\n", vmm.host_cpus, MAX(acpi.cpus, 1u));
 	start_vms(info);
