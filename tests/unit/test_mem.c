@@ -59,6 +59,24 @@ static void boot_map(void **state)
 	assert_int_equal(mem_alloc(0x10000, 0, MEM_OWNER_VMM), 0x100000);
 }
 
+/* Claim: what is asked for below a limit lies below it, as low as can be, or is not given. */
+static void below(void **state)
+{
+	(void)state;
+	memset(&info, 0, sizeof(info));
+	add_range(0x200000, 0x3000, MEM_FREE);
+	add_range(0x210000, 0x8000, MEM_FREE);
+	add_range(0x100000000, 0x100000, MEM_FREE);
+	assert_int_equal(mem_init(&info), 0);
+	assert_int_equal(mem_alloc_below(0x4000, 0x100000000, MEM_OWNER_VMM), 0x210000);
+	assert_int_equal(mem_alloc_below(1, 0x100000000, MEM_OWNER_VMM), 0x200000);
+	assert_int_equal(mem_alloc_below(0x5000, 0x100000000, MEM_OWNER_VMM), 0);
+	assert_int_equal(mem_alloc_below(0x4000, 0x217fff, MEM_OWNER_VMM), 0);
+	assert_int_equal(mem_alloc_below(0x4000, 0x218000, MEM_OWNER_VMM), 0x214000);
+	assert_int_equal(mem_alloc_below(0, 0x218000, MEM_OWNER_VMM), 0);
+	assert_int_equal(mem_alloc_below(~0ULL, ~0ULL, MEM_OWNER_VMM), 0);
+}
+
 /* Claim: a boot map that is not sorted, aligned, disjoint and of known kinds is refused. */
 static void bad_boot_map(void **state)
 {
@@ -280,6 +298,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(boot_map),
+		cmocka_unit_test(below),
 		cmocka_unit_test(bad_boot_map),
 		cmocka_unit_test_setup(bad_requests, setup),
 		cmocka_unit_test(small_keeps_away),
