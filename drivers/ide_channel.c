@@ -458,4 +458,15 @@ static enum block_result submit(void *ctx, struct block_request *r)
 	return result;
 }
 
-const struct block_ops ide_block_ops = { .submit = submit, .poll = poll };
+static bool busy(void *ctx)
+{
+	struct ide_channel *ch = ((struct ide_drive *)ctx)->channel;
+	bool is;
+
+	spin_lock(&ch->lock);
+	is = ch->first;
+	spin_unlock(&ch->lock);
+	return is;
+}
+
+const struct block_ops ide_block_ops = { .submit = submit, .poll = poll, .busy = busy };

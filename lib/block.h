@@ -75,6 +75,8 @@ struct block_ops {
 	 * without locks, some ten times a second at least, and as fast as wanted by one who waits. May be NULL.
 	 */
 	void (*poll)(void *ctx);
+	/* Has it requests that have not ended? May be NULL: whoever polls then does so for two minutes. */
+	bool (*busy)(void *ctx);
 };
 
 struct block_device {

@@ -233,6 +233,7 @@ void disks_init(const struct boot_info *info)
 {
 	boot = info;
 	list_disks();
+	hostdev_settle(); /* so that a VM without disks does not notice the machine's */
 	for (unsigned int vm = 0; vm < info->config.vms; vm++) {
 		const struct vm_config *c = &info->config.vm[vm];
 

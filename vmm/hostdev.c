@@ -17,7 +17,9 @@
 
 #define POLLS_A_SECOND 10
 #define POLLS_NO_IRQ   1000
-#define ACTIVE_SECONDS 60 /* no driver takes longer to end a request, in whatever way */
+/* For how long disks are polled after a request: one that tells when it is busy as long as it is, in any case. */
+#define ACTIVE_SECONDS        2
+#define ACTIVE_SECONDS_UNTOLD 120
 
 /* Who is asked whether a function is his: by class (with its interface, unless masked out), or by name. */
 struct match {
@@ -76,10 +78,11 @@ static enum block_result disk_submit(void *ctx, struct block_request *request)
 {
 	const struct host_disk *disk = ctx;
 	u64 now = rdtsc(), until = atomic_load_explicit(&active_until, memory_order_relaxed);
+	u64 window = disk->driver->ops->busy ? ACTIVE_SECONDS : ACTIVE_SECONDS_UNTOLD;
 
 	/* Noted once a second; the boot CPU may be asleep, or in a guest, without a reason to look here. */
-	if (unlikely(now + (ACTIVE_SECONDS - 1) * env.tsc_hz >= until)) {
-		atomic_store(&active_until, now + ACTIVE_SECONDS * env.tsc_hz);
+	if (unlikely(now + (window - 1) * env.tsc_hz >= until)) {
+		atomic_store(&active_until, now + window * env.tsc_hz);
 		if (now >= until)
 			host_kick(cpu_by_id(0));
 	}
@@ -213,6 +216,22 @@ static bool nic_in_use(void)
 	return false;
 }
 
+static bool disk_busy(void)
+{
+	for (unsigned int i = 0; i < nr_disks; i++) {
+		const struct block_device *dev = disks[i].driver;
+
+		if (dev->ops->busy && dev->ops->busy(dev->ctx))
+			return true;
+	}
+	return false;
+}
+
+void hostdev_settle(void)
+{
+	atomic_store(&active_until, 0);
+}
+
 u64 hostdev_tend(void)
 {
 	u64 period = env.tsc_hz / (hostdev_irq_missing() ? POLLS_NO_IRQ : POLLS_A_SECOND);
@@ -227,6 +246,8 @@ u64 hostdev_tend(void)
 		polled = now;
 		hostdev_irq_tick();
 		hostdev_poll();
+		if (disk_busy())
+			atomic_store(&active_until, now + ACTIVE_SECONDS * env.tsc_hz);
 	}
 	return polled + period;
 }

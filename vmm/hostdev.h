@@ -23,11 +23,14 @@ const struct block_device *hostdev_disk(unsigned int index);
 struct nic *hostdev_nic(unsigned int index);
 
 /*
- * Poll all of them some ten times a second, and some thousand times if one has no interrupt: as long as a
- * disk has been asked for something within the longest time-out there is, or a NIC is in use. For the boot CPU's
- * run loop, which comes along when it has a reason to; returns the host TSC at which it has to.
+ * Poll all of them some ten times a second, and some thousand times if one has no interrupt: as long as a disk has
+ * something to do (two minutes, if its driver does not tell: block_ops.busy), or a NIC is in use. For the boot
+ * CPU's run loop, which comes along when it has a reason to; returns the host TSC at which it has to.
  */
 u64 hostdev_tend(void);
+
+/* All requests so far have ended, as their users know: nothing is to be polled for them. */
+void hostdev_settle(void);
 
 /* The same at once, on any CPU: for one who waits, and for a CPU that does nothing else. */
 void hostdev_poll(void);

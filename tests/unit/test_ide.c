@@ -502,11 +502,13 @@ static void test_hang(void **state)
 		ask(i, 1, BLOCK_READ, i, 1, data);
 	wait(9);
 	assert_int_equal(ended, 0);
+	assert_true(found[0]->ops->busy(found[0]->ctx));
 	wait(13);
 	assert_int_equal(ended, 3);
 	for (unsigned int i = 0; i < 3; i++)
 		assert_int_equal(result[i], BLOCK_ERROR);
 	assert_int_equal(chan.resets, 2);
+	assert_false(found[0]->ops->busy(found[0]->ctx));
 	drive[1].hang = false;
 	ask(0, 1, BLOCK_READ, 0, 1, data);
 	interrupt();
