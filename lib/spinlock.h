@@ -17,6 +17,13 @@ static inline void spin_lock(struct spinlock *lock)
 	}
 }
 
+/* True: it is ours now. For who must not wait, because he holds another one. */
+static inline bool spin_trylock(struct spinlock *lock)
+{
+	return !atomic_load_explicit(&lock->taken, memory_order_relaxed) &&
+	       !atomic_exchange_explicit(&lock->taken, true, memory_order_acquire);
+}
+
 static inline void spin_unlock(struct spinlock *lock)
 {
 	atomic_store_explicit(&lock->taken, false, memory_order_release);
