@@ -140,6 +140,25 @@ bool virtio_pop(struct virtio_device *dev, unsigned int q, struct virtq_chain *c
 	return taken;
 }
 
+void virtio_unpop(struct virtio_device *dev, unsigned int q, u16 n)
+{
+	struct virtqueue *queue = live_queue(dev, q);
+
+	if (queue)
+		virtqueue_unpop(queue, n);
+}
+
+void virtio_push_all(struct virtio_device *dev, unsigned int q, const struct virtq_used_elem *elem,
+		     u16 n)
+{
+	struct virtqueue *queue = live_queue(dev, q);
+
+	if (!queue)
+		return;
+	virtqueue_push_all(queue, elem, n);
+	check(dev, queue);
+}
+
 bool virtio_has_chain(struct virtio_device *dev, unsigned int q)
 {
 	struct virtqueue *queue = live_queue(dev, q);

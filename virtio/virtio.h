@@ -112,6 +112,9 @@ static inline bool virtio_has_feature(const struct virtio_device *dev, u64 featu
 
 /* virtqueue's, for queue @q of a live device; where they find it broken, the device needs a reset. */
 bool virtio_pop(struct virtio_device *dev, unsigned int q, struct virtq_chain *chain) __must_check;
+void virtio_unpop(struct virtio_device *dev, unsigned int q, u16 n);
+void virtio_push_all(struct virtio_device *dev, unsigned int q, const struct virtq_used_elem *elem,
+		     u16 n);
 bool virtio_has_chain(struct virtio_device *dev, unsigned int q);
 void virtio_push(struct virtio_device *dev, unsigned int q, const struct virtq_chain *chain,
 		 u32 written);

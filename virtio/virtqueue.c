@@ -229,6 +229,30 @@ bool virtqueue_enable_kicks(struct virtqueue *q)
 	return available(q);
 }
 
+/* --- several chains at once --- */
+
+void virtqueue_unpop(struct virtqueue *q, u16 n)
+{
+	q->last_avail = (u16)(q->last_avail - n);
+}
+
+void virtqueue_push_all(struct virtqueue *q, const struct virtq_used_elem *elem, u16 n)
+{
+	if (!usable(q))
+		return;
+	for (u16 i = 0; i < n; i++) {
+		u16 slot = (u16)(q->used_idx + i) & (u16)(q->size - 1);
+
+		if (!guest_write(q->mem, q->used + VIRTQ_RING_ENTRIES + sizeof(*elem) * slot,
+				 &elem[i], sizeof(*elem)))
+			q->broken = true;
+	}
+	/* As in virtqueue_push. */
+	atomic_thread_fence(memory_order_release);
+	q->used_idx = (u16)(q->used_idx + n);
+	put_u16(q, q->used + VIRTQ_RING_IDX, q->used_idx);
+}
+
 /* --- data --- */
 
 /* A part of a chain's buffers: @buf[0 .. count), from byte @offset of them on. */

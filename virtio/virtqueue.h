@@ -99,6 +99,18 @@ static inline u16 virtqueue_unsignaled(const struct virtqueue *q)
 	return (u16)(q->used_idx - q->signaled);
 }
 
+/*
+ * The last @n chains that were taken have not been: nothing of them was pushed, and they are taken, and read,
+ * again.
+ */
+void virtqueue_unpop(struct virtqueue *q, u16 n);
+
+/*
+ * Give @n chains back in order, at most as many as the queue has entries; the driver sees none of them
+ * before it sees all.
+ */
+void virtqueue_push_all(struct virtqueue *q, const struct virtq_used_elem *elem, u16 n);
+
 /* Ask the driver not to kick. It is a hint: kicks may still come. */
 void virtqueue_disable_kicks(struct virtqueue *q);
 
