@@ -372,6 +372,7 @@ enum packet_verdict vswitch_send(struct vswitch_port *from, const struct packet 
 
 void vswitch_give_up(struct vswitch_port *from, struct vswitch_transfer *t)
 {
-	add(from, VSWITCH_GIVEN_UP, 1);
+	if (t->begun)
+		add(from, VSWITCH_GIVEN_UP, 1);
 	*t = (struct vswitch_transfer){ .begun = false };
 }

@@ -117,7 +117,7 @@ void vswitch_set_offloads(struct vswitch_port *port, unsigned int offloads);
 enum packet_verdict vswitch_send(struct vswitch_port *from, const struct packet *packet, u64 now,
 				 struct vswitch_transfer *transfer);
 
-/* It was busy for too long, and is not offered again. */
+/* It was busy for too long, and is not offered again: @transfer is as before the first time. */
 void vswitch_give_up(struct vswitch_port *from, struct vswitch_transfer *transfer);
 
 static inline u64 vswitch_counted(const struct vswitch_port *port, enum vswitch_count what)
