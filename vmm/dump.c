@@ -3,6 +3,7 @@
 #include "lib/spinlock.h"
 #include "vmm/cr.h"
 #include "vmm/gva.h"
+#include "vmm/machine_net.h"
 #include "vmm/vm.h"
 
 typedef unsigned long long ull;
@@ -146,5 +147,6 @@ void dump_end(const struct vm *vm)
 	pr_info("vm %s: stopped: %s\n", vm->config->name, vm->reason);
 	dump_exits(vm);
 	dump_devices(vm);
+	machine_net_dump(vm);
 	spin_unlock(&lock);
 }

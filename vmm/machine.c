@@ -1,6 +1,7 @@
 #include "vmm/machine.h"
 #include "lib/printk.h"
 #include "vmm/host.h"
+#include "vmm/machine_net.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
 
@@ -152,6 +153,8 @@ int machine_init(struct vm *vm, u64 epoch)
 
 	/* The console first: it is looked up most. */
 	err = machine_console_init(vm);
+	if (!err)
+		err = machine_net_init(vm);
 	if (err)
 		return err;
 	pio_register(pio, MACHINE_PM_BASE, VACPI_PM_PORTS, &vacpi_pm_pio, &m->pm, "acpi-pm");

@@ -13,6 +13,7 @@
 #include "vmm/hostdev.h"
 #include "vmm/hostpt.h"
 #include "vmm/mem.h"
+#include "vmm/networks.h"
 #include "vmm/panic.h"
 #include "vmm/power.h"
 #include "vmm/run.h"
@@ -187,6 +188,7 @@ static void __noreturn start_vms(const struct boot_info *info)
 	pr_info("VMM: %llu KiB of image, %llu KiB of memory\n",
 		(unsigned long long)(mem_owner_bytes(MEM_OWNER_IMAGE) >> 10),
 		(unsigned long long)(mem_owner_bytes(MEM_OWNER_VMM) >> 10));
+	networks_init(&info->config);
 	run_vms();
 	finish(info, false);
 }

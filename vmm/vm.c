@@ -7,6 +7,7 @@
 #include "vmm/ap.h"
 #include "vmm/guest_image.h"
 #include "vmm/host.h"
+#include "vmm/machine_net.h"
 #include "vmm/msr.h"
 #include "vmm/placement.h"
 #include "vmm/vacpi.h"
@@ -158,7 +159,7 @@ static int load_image(struct vm *vm, struct guest_entry *entry)
 		.cpus = c->cpus,
 		.ioapic_id = (u8)(vm->machine.ioapic.id >> 24 & 0xf),
 		.pm_base = MACHINE_PM_BASE,
-		.pci = c->console == VM_CONSOLE_VIRTIO,
+		.pci = c->console == VM_CONSOLE_VIRTIO || c->nets,
 	};
 	struct image_error why;
 	int err = guest_image_load(&vm->mem, &files, entry, &why);
@@ -197,6 +198,7 @@ int vm_start(struct vm *vm)
 	if (err) {
 		vcpu_unload();
 		unschedule_vcpus(vm);
+		machine_net_end(vm);
 		vm_memory_free(vm);
 		return err;
 	}
@@ -272,6 +274,7 @@ bool vm_has_left_cpus(const struct vm *vm)
 void vm_finish(struct vm *vm)
 {
 	unschedule_vcpus(vm);
+	machine_net_end(vm);
 	vm_memory_free(vm);
 }
 
