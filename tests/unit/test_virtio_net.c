@@ -530,6 +530,8 @@ static void bad_buffers(void **state)
 	assert_int_equal(receive(60000), PACKET_DROPPED);
 	assert_true(virtio_live(&n.dev));
 	assert_int_equal(n.queue[RX].last_avail, 0);
+	assert_int_equal(n.used[1].len, 12);
+	assert_int_equal(n.used[4].len, 0);
 	bring_up(ALL);
 	driver_add(&q[RX], 0xfee00000, 2048, true);
 	assert_int_equal(receive(60), PACKET_DROPPED);
