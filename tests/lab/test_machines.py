@@ -30,10 +30,11 @@ def files(tmp_path):
         {"cpu": "Skylake-Server-IBRS", "exclude_features": ["x2apic", "pcid", "1g_pages", "mwait", "tsc_adjust", "longmode"]},
         {"net": Net(["tcp:127.0.0.1:0-:80"], "e1000e")},
         {"net": Net([], "virtio-net-pci")},
+        {"net": Net([], "e1000e", 4000)},
         {"disks": ["data,nvme", "more,ahci"]},
         {"disks": ["data,virtio", "more,ide"]},
     ],
-    ids=["plain", "size", "features", "net", "virtio-net", "nvme-ahci", "virtio-ide"],
+    ids=["plain", "size", "features", "net", "virtio-net", "udp", "nvme-ahci", "virtio-ide"],
 )
 def test_kvm_command(files, fields):
     """QEMU's own parser accepts the command made for KVM, and builds the machine of it."""
@@ -98,6 +99,16 @@ def test_bochs_configuration(tmp_path):
     assert "cpu1=ignore" in text and "cpu2=ignore" not in text
 
 
+def test_bochs_net(tmp_path):
+    """The card, in a user-mode network or with a peer at the next UDP port; without --net there is none."""
+    machine = bochs.Bochs([], {}, tmp_path, tmp_path / "vga", tmp_path / "ovmf", "3.1")
+    cards = [bochs.configuration(machine, Options(net=net), tmp_path / "boot", "x:1").splitlines() for net in (None, Net(["tcp::1-:2"]), Net(udp=4000))]
+    assert [line for line in cards[0] if "e1000" in line] == []
+    assert "e1000: enabled=1, mac=52:54:00:12:34:56, ethmod=slirp, script=slirp.conf" in cards[1]
+    assert "e1000: enabled=1, mac=52:54:00:12:34:56, ethmod=socket, ethdev=4000" in cards[2]
+    assert bochs.slirp(Net(["tcp::1-:2", "udp::3-:4"])) == "# slirp config\nhostfwd = tcp::1-:2\nhostfwd = udp::3-:4\n"
+
+
 def test_bochs_limits(tmp_path):
     """What Bochs has not is refused by name, not left out."""
     machine = bochs.Bochs([], {}, tmp_path, tmp_path / "vga", tmp_path / "ovmf", "3.1")
@@ -105,3 +116,5 @@ def test_bochs_limits(tmp_path):
         bochs.configuration(machine, Options(disks=[Disk(tmp_path / str(n)) for n in range(4)]), tmp_path / "boot", "x:1")
     with pytest.raises(LabError, match="Bochs has no virtio-net-pci"):
         bochs.configuration(machine, Options(net=Net([], "virtio-net-pci")), tmp_path / "boot", "x:1")
+    with pytest.raises(LabError, match="room for 5 hostfwd"):
+        bochs.configuration(machine, Options(net=Net(["tcp::1-:2"] * 6)), tmp_path / "boot", "x:1")

@@ -36,7 +36,10 @@ def lab(*words) -> subprocess.CompletedProcess:
         (["--image", "/nowhere"], "--image /nowhere: no such file"),
         (["--esp", "{esp}", "--disk", "/nowhere"], "--disk /nowhere: no such file"),
         (["--esp", "{esp}", "--disk", "/dev/null,bus=scsi"], "bus must be one of virtio, nvme, ahci, ide"),
-        (["--esp", "{esp}", "--net", "tap"], "--net tap: only 'user' networking is known"),
+        (["--esp", "{esp}", "--net", "tap"], "--net tap: must be user[,...] or udp:PORT[,...]"),
+        (["--esp", "{esp}", "--net", "udp:65535"], "the card's, 1 to 65534"),
+        (["--esp", "{esp}", "--net", "udp:x"], "the card's, 1 to 65534"),
+        (["--esp", "{esp}", "--net", "udp:9,hostfwd=tcp::1-:2"], "'hostfwd=tcp::1-:2' is not model=..."),
         (["--esp", "{esp}", "--net", "user,speed=1"], "'speed=1' is neither hostfwd=... nor model=..."),
         (["--esp", "{esp}", "--cpus", "0"], "--cpus: at least 1"),
         (["--esp", "{esp}", "--memory", "1"], "--memory: at least 64 (MiB)"),
@@ -63,10 +66,11 @@ def test_help():
 
 
 def test_net():
-    """--net: forwards in their order, a model, and the model by default."""
+    """--net: forwards in their order, a model, the model by default, a port for bare frames."""
     net = Net.parse("user,hostfwd=tcp:127.0.0.1:1-:2,hostfwd=udp::3-:4,model=virtio-net-pci")
     assert net == Net(["tcp:127.0.0.1:1-:2", "udp::3-:4"], "virtio-net-pci")
     assert Net.parse("user") == Net([], "e1000")
+    assert Net.parse("udp:4000,model=e1000e") == Net([], "e1000e", 4000)
 
 
 def test_disk():

@@ -15,6 +15,7 @@ from .paths import TOOLS, cache
 
 MODEL = "corei7_skylake_x"
 OLDEST = (3, 1)
+MAX_FORWARDS = 5
 # What the log says when the machine has ended badly while the process, perhaps, lives on.
 FATAL = re.compile(r".*(?:\(13\) exception with no resolution|>>PANIC<<(?! ACPI control: soft power off| Shutdown port)).*")
 # A power-off ends Bochs like a panic, with status 1; only this tells them apart.
@@ -180,6 +181,15 @@ def _ata(options: Options, boot_image: Path) -> list[str]:
     return lines
 
 
+def _card(net: Net) -> str:
+    """The network card. A user-mode network is described in a file of its own."""
+    if net.model != "e1000":
+        raise LabError(f"--net: Bochs has no {net.model}, only e1000")
+    if len(net.forwards) > MAX_FORWARDS:
+        raise LabError(f"--net: Bochs has room for {MAX_FORWARDS} hostfwd")
+    return "e1000: enabled=1, mac=52:54:00:12:34:56, " + (f"ethmod=socket, ethdev={net.udp}" if net.udp else "ethmod=slirp, script=slirp.conf")
+
+
 def slirp(net: Net) -> str:
     """The file that describes the user-mode network; its first line is mandatory."""
     return "# slirp config\n" + "".join(f"hostfwd = {forward}\n" for forward in net.forwards)
@@ -212,9 +222,7 @@ def configuration(bochs: Bochs, options: Options, boot_image: Path, serial: str)
         "debug: action=ignore",
     ]
     if options.net:
-        if options.net.model != "e1000":
-            raise LabError(f"--net: Bochs has no {options.net.model}, only e1000")
-        lines.append("e1000: enabled=1, mac=52:54:00:12:34:56, ethmod=slirp, script=slirp.conf")
+        lines.append(_card(options.net))
     return "\n".join(lines) + "\n"
 
 

@@ -105,7 +105,7 @@ class Machine:
         for further in self.options.disks:
             Path(f"{further.path.resolve()}.lock").unlink(missing_ok=True)
         (self.folder / "bochsrc").write_text(bochs.configuration(emulator, self.options, disk, serial))
-        if self.options.net:
+        if self.options.net and not self.options.net.udp:
             (self.folder / "slirp.conf").write_text(bochs.slirp(self.options.net))
         return bochs.argv(emulator)
 

@@ -30,26 +30,33 @@ class Disk:
 
 @dataclass
 class Net:
-    """A user-mode network card: the host is 10.0.2.2, forwards as in QEMU's hostfwd."""
+    """A network card. At its other end is a user-mode network, whose host is 10.0.2.2, with forwards as in QEMU's hostfwd; or, with `udp`,
+    whoever exchanges bare Ethernet frames with it on 127.0.0.1: the card's end is that UDP port, the peer's the next one."""
 
     forwards: list[str] = field(default_factory=list)
     model: str = "e1000"
+    udp: int = 0
 
     @staticmethod
     def parse(text: str) -> "Net":
-        """user[,hostfwd=tcp:ADDRESS:PORT-:PORT]...[,model=NAME]."""
+        """user[,hostfwd=tcp:ADDRESS:PORT-:PORT]...[,model=NAME], or udp:PORT[,model=NAME]."""
         words = text.split(",")
         net = Net()
-        if words[0] != "user":
-            raise LabError(f"--net {text}: only 'user' networking is known")
+        kind, _, port = words[0].partition(":")
+        if kind == "udp":
+            if not port.isdecimal() or not 0 < int(port) < 65535:
+                raise LabError(f"--net {text}: udp:PORT, where PORT is the card's, 1 to 65534; the peer's is the next one")
+            net.udp = int(port)
+        elif words[0] != "user":
+            raise LabError(f"--net {text}: must be user[,...] or udp:PORT[,...]")
         for word in words[1:]:
             key, _, value = word.partition("=")
-            if key == "hostfwd" and value:
+            if key == "hostfwd" and value and not net.udp:
                 net.forwards.append(value)
             elif key == "model" and value:
                 net.model = value
             else:
-                raise LabError(f"--net {text}: '{word}' is neither hostfwd=... nor model=...")
+                raise LabError(f"--net {text}: '{word}' is {'not' if net.udp else 'neither hostfwd=... nor'} model=...")
         return net
 
 
@@ -97,7 +104,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--esp", type=Path, metavar="DIR", help="folder to boot as an EFI system partition")
     parser.add_argument("--image", type=Path, metavar="FILE", help="disk image to boot (a copy is)")
     parser.add_argument("--disk", action="append", default=[], metavar="FILE[,bus=BUS]", help="further disk; written in place; BUS (QEMU only): virtio, nvme, ahci, ide")
-    parser.add_argument("--net", metavar="user[,hostfwd=...]", help="a network card; hostfwd=tcp:127.0.0.1:8080-:80")
+    parser.add_argument("--net", metavar="user[,hostfwd=...]|udp:PORT", help="a network card; hostfwd=tcp:127.0.0.1:8080-:80")
     parser.add_argument("--exclude-features", default="", metavar="LIST", help="CPU features to hide from the machine, e.g. x2apic,pcid")
     parser.add_argument("--bochs-log", default="", metavar="LIST", help="keep Bochs' own messages of: cpu, apic")
     parser.add_argument("--name", default="", metavar="NAME", help="folder of the logs below build/lab/ (default: the process number)")

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from .errors import LabError
-from .options import Disk, Options
+from .options import Disk, Net, Options
 
 PROGRAM = "qemu-system-x86_64"
 
@@ -39,6 +39,12 @@ def _disk(disk: Disk, number: int) -> list[str]:
     return ["-drive", drive, "-device", device + (",bootindex=0" if number == 0 else "")]
 
 
+def _netdev(net: Net) -> str:
+    if net.udp:
+        return f"socket,id=net0,udp=127.0.0.1:{net.udp + 1},localaddr=127.0.0.1:{net.udp}"
+    return ",".join(["user,id=net0"] + ["hostfwd=" + forward for forward in net.forwards])
+
+
 def argv(options: Options, boot_image: Path, code: Path, variables: Path, serial: str) -> list[str]:
     """The whole command. `serial` is HOST:PORT, where the lab listens; disk 0 is the one to boot."""
     words = [find() or PROGRAM]
@@ -50,7 +56,7 @@ def argv(options: Options, boot_image: Path, code: Path, variables: Path, serial
     for number, disk in enumerate([Disk(boot_image), *options.disks]):
         words += _disk(disk, number)
     if options.net:
-        words += ["-netdev", ",".join(["user,id=net0"] + ["hostfwd=" + forward for forward in options.net.forwards])]
+        words += ["-netdev", _netdev(options.net)]
         words += ["-device", f"{options.net.model},netdev=net0,mac=52:54:00:12:34:56,romfile="]
     host, _, port = serial.rpartition(":")
     words += ["-chardev", f"socket,id=com1,host={host},port={port}", "-serial", "chardev:com1"]
