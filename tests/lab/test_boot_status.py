@@ -60,6 +60,19 @@ def test_triple_fault(tmp_path):
     assert run.returncode == 1 and "exception with no resolution" in run.stderr
 
 
+@pytest.mark.parametrize("machine", ["bochs", "tcg"])
+def test_port_taken(tmp_path, machine):
+    """Status 1 when a port that is to be forwarded is taken: the reason names it, and nothing boots without its network."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        rule = f"tcp:127.0.0.1:{other.getsockname()[1]}-:80"
+        run = lab(f"port-{machine}", program(tmp_path, "lintel: hello\n", "hang", machine), "--timeout", 200, "--net", f"user,hostfwd={rule}", machine=machine)
+    assert run.returncode == 1, run.stderr
+    assert rule in run.stderr and "forwarding rule" in run.stderr
+    assert "lintel: hello" not in run.stdout
+
+
 def test_time_out(tmp_path):
     """Status 124 after the time given, with the stage that was reached."""
     run = lab("timeout", program(tmp_path, "lintel: hello\n", "hang"), "--until", "never", "--timeout", 25)

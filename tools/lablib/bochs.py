@@ -16,8 +16,8 @@ from .paths import TOOLS, cache
 MODEL = "corei7_skylake_x"
 OLDEST = (3, 1)
 MAX_FORWARDS = 5
-# What the log says when the machine has ended badly while the process, perhaps, lives on.
-FATAL = re.compile(r".*(?:\(13\) exception with no resolution|>>PANIC<<(?! ACPI control: soft power off| Shutdown port)).*")
+# What the log says when the machine has ended badly, or has not got what it was to have, while the process, perhaps, lives on.
+FATAL = re.compile(r".*(?:\(13\) exception with no resolution|could not set up host forwarding rule|>>PANIC<<(?! ACPI control: soft power off| Shutdown port)).*")
 # A power-off ends Bochs like a panic, with status 1; only this tells them apart.
 POWER_OFF = re.compile(r">>PANIC<< (?:ACPI control: soft power off|Shutdown port)")
 
