@@ -64,3 +64,14 @@ def test_burst(wire):
     card, peer = wire
     assert peer.burst(peer.to_card(EXPERIMENT, struct.pack(">I", number)) for number in range(100)) == 100
     assert [struct.unpack(">I", card.recv(2000)[14:18])[0] for _ in range(100)] == list(range(100))
+
+
+def test_noise(wire):
+    """With noise, so many frames to everybody come before each answer."""
+    card, peer = wire
+    peer.noise = 30
+    card.send(frame(peer.mac, CARD, EXPERIMENT, b"hello"))
+    got = [card.recv(2000) for _ in range(31)]
+    assert {data[:6] for data in got[:30]} == {BROADCAST}
+    assert len({len(data) for data in got[:30]}) > 5 and all(60 <= len(data) <= 1518 for data in got)
+    assert got[30] == frame(CARD, peer.mac, EXPERIMENT, b"hello".ljust(46, b"\0"))

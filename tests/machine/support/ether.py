@@ -5,7 +5,8 @@
             ...
 
 A Peer answers ARP for its address and ICMP echo requests to it, and returns frames of the types that IEEE 802 sets aside for experiments
-(0x88b5, 0x88b6), addresses swapped. All else that comes is kept for the test, up to a limit. As a program it does that until it is killed:
+(0x88b5, 0x88b6), addresses swapped. All else that comes is kept for the test, up to a limit. With `noise` each answer comes behind so many frames of all lengths
+to everybody: a flood at the pace of who asks, so that none of it need be lost. As a program it does that until it is killed:
 
     ether.py PORT
 
@@ -82,10 +83,11 @@ def free_ports() -> int:
 class Peer:
     """See above. Its methods may be called while it answers; `frames` are the frames that nobody has answered."""
 
-    def __init__(self, card_port: int, mac: bytes = bytes.fromhex("525400000202"), address: str = "10.0.2.2"):
+    def __init__(self, card_port: int, mac: bytes = bytes.fromhex("525400000202"), address: str = "10.0.2.2", noise: int = 0):
         self.card_port = card_port
         self.mac = mac
         self.address = address
+        self.noise = noise
         self.frames: deque[bytes] = deque(maxlen=KEPT)
         self.received = self.answered = self.echoed = self.malformed = 0
         self._news = threading.Condition()
@@ -174,12 +176,17 @@ class Peer:
         for_me = to in (self.mac, BROADCAST)
         if ethertype in (EXPERIMENT, EXPERIMENT_2) and for_me:
             self.echoed += 1
-            self.send(frame(data[6:12], self.mac, ethertype, data[HEADER:]))
+            self._reply(frame(data[6:12], self.mac, ethertype, data[HEADER:]))
         elif for_me and (answer := self._answer(ethertype, data[HEADER:])):
             self.answered += 1
-            self.send(frame(data[6:12], self.mac, ethertype, answer))
+            self._reply(frame(data[6:12], self.mac, ethertype, answer))
         else:
             self.frames.append(data)
+
+    def _reply(self, data: bytes) -> None:
+        for _ in range(self.noise):
+            self.send(frame(BROADCAST, self.mac, EXPERIMENT_2, bytes(random.randrange(LONGEST - HEADER - 3))))
+        self.send(data)
 
     def _answer(self, ethertype: int, payload: bytes) -> bytes:
         """To a question that is for this address; else nothing."""
