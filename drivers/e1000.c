@@ -500,6 +500,14 @@ static const char *get_interrupts(struct e1000 *e, const struct pci_device *pci)
 	return e->msix ? "MSI-X" : "interrupts";
 }
 
+static int no_memory(const struct pci_device *pci)
+{
+	char at[16];
+
+	pr_err("e1000 %s: no memory for its rings and buffers\n", pci_name(pci, at, sizeof(at)));
+	return -ENOMEM;
+}
+
 static const struct e1000_model *find_model(const struct pci_device *pci)
 {
 	for (size_t i = 0; pci->vendor == 0x8086 && i < ARRAY_SIZE(models); i++) {
@@ -534,7 +542,7 @@ int e1000_attach(const struct pci_device *pci, const struct hostdev_env *env,
 	int err;
 
 	if (!e)
-		return model ? -ENOMEM : -ENODEV;
+		return model ? no_memory(pci) : -ENODEV;
 	e->env = *env;
 	e->regs = regs;
 	e->model = model;
@@ -548,7 +556,7 @@ int e1000_attach(const struct pci_device *pci, const struct hostdev_env *env,
 	if (err < 0)
 		return err;
 	if (!get_memory(e))
-		return -ENOMEM;
+		return no_memory(pci);
 	how = get_interrupts(e, pci);
 	spin_lock(&e->lock);
 	start(e);
@@ -576,11 +584,19 @@ int e1000_probe(const struct pci_device *pci, const struct hostdev_env *env)
 {
 	const struct pci_bar *bar = &pci->bar[0];
 	struct e1000_regs regs = { mmio_read, mmio_write, NULL };
+	char at[16];
 
-	if (!find_model(pci))
+	pci_name(pci, at, sizeof(at));
+	if (!find_model(pci)) {
+		pr_warn("e1000 %s: %04x:%04x is no card that this driver knows: left alone\n", at,
+			pci->vendor, pci->device);
+		pci_silence(pci);
 		return -ENODEV;
-	if (!bar->base || bar->io || bar->size < E1000_BAR_SIZE)
+	}
+	if (!bar->base || bar->io || bar->size < E1000_BAR_SIZE) {
+		pr_err("e1000 %s: its registers are nowhere in memory\n", at);
 		return -EIO;
+	}
 	regs.chip = env->map(bar->base, E1000_BAR_SIZE);
 	if (!regs.chip)
 		return -ENOMEM;

@@ -65,7 +65,10 @@ struct e1000 {
 	struct e1000_counters counters;
 };
 
-/* Is @pci such a card? Then reset and start it, and show it by env->add_nic. -ENODEV: it is another device. */
+/*
+ * A hostdev_probe_fn for Intel's network cards: reset and start it, and show it by env->add_nic. -ENODEV: it is
+ * a model that is not one of these.
+ */
 int e1000_probe(const struct pci_device *pci, const struct hostdev_env *env);
 
 /* The same with @regs in place of the BAR; for host tests. */
