@@ -1,4 +1,5 @@
 #include "vmm/hostdev.h"
+#include "drivers/e1000.h"
 #include "drivers/ide.h"
 #include "drivers/pci.h"
 #include "lib/printk.h"
@@ -29,6 +30,7 @@ struct match {
 };
 
 static const struct match matches[] = {
+	{ .class = 0x020000, .class_mask = 0xffff00, .vendor = 0x8086, .probe = e1000_probe },
 	{ .class = 0x010100, .class_mask = 0xffff00, .probe = ide_probe },
 };
 
