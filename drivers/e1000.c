@@ -181,7 +181,7 @@ static void start_interrupts(struct e1000 *e)
 				  E1000_IVAR_VALID << E1000_IVAR_OTHER_SHIFT);
 		reg_write(e, E1000_EITR0, ITR_INTERVAL);
 	}
-	if (e->causes)
+	if (e->active && e->causes)
 		reg_write(e, E1000_IMS, e->causes);
 }
 
@@ -268,7 +268,7 @@ static unsigned int receive_some(struct e1000 *e, unsigned int budget)
 			e->counters.rx_broken++;
 		} else {
 			e->counters.received++;
-			if (e->nic.receive)
+			if (e->active && e->nic.receive)
 				e->nic.receive(e->nic.user, e->rx_buffer[i], len);
 		}
 		e->rx_skip = !(status & E1000_RXD_EOP);
@@ -300,7 +300,7 @@ static void receive(struct e1000 *e, unsigned int budget)
 		budget -= done;
 	} while (budget && atomic_load(&e->rx_again));
 	/* There may be more: the next interrupt, which ITR keeps off for a moment, or the next poll. */
-	if (!budget && e->causes && !e->gone)
+	if (!budget && e->active && e->causes && !e->gone)
 		reg_write(e, E1000_ICS, e->rx_cause);
 }
 
@@ -342,11 +342,32 @@ static void queue_frame(struct e1000 *e, const void *data, u32 len)
 	reg_write(e, E1000_TDT, e->tx_tail);
 }
 
+/*
+ * A card without a user does not interrupt anybody for frames that nobody wants. It fills its ring once; those
+ * frames are old when somebody comes, and are dropped: all, since it calls nobody back, even with locks held.
+ */
+static void activate(struct e1000 *e)
+{
+	if (e->active || !e->nic.receive)
+		return;
+	spin_lock(&e->lock);
+	if (!e->active && !atomic_exchange(&e->rx_busy, true)) {
+		(void)receive_some(e, E1000_RING);
+		e->active = true;
+		atomic_store(&e->rx_busy, false);
+		if (e->causes)
+			reg_write(e, E1000_IMS, e->causes);
+	}
+	spin_unlock(&e->lock);
+}
+
 static bool e1000_transmit(void *driver, const void *data, u32 len)
 {
 	struct e1000 *e = driver;
 	bool taken = false;
 
+	if (!e->gone)
+		activate(e); /* for the answer */
 	spin_lock(&e->lock);
 	if (!e->gone)
 		reclaim(e);
@@ -389,6 +410,14 @@ static void recover(struct e1000 *e)
 
 /* --- what the machine calls */
 
+static void deactivate(struct e1000 *e)
+{
+	spin_lock(&e->lock);
+	e->active = false;
+	mask_interrupts(e);
+	spin_unlock(&e->lock);
+}
+
 static void e1000_poll(void *driver)
 {
 	struct e1000 *e = driver;
@@ -396,6 +425,7 @@ static void e1000_poll(void *driver)
 
 	if (e->gone)
 		return;
+	activate(e);
 	receive(e, E1000_RING);
 	spin_lock(&e->lock);
 	check = is_past(e, e->link_checked, e->env.tsc_hz / LINK_CHECKS_HZ);
@@ -424,7 +454,10 @@ static void e1000_irq(void *arg)
 		reg_write(e, E1000_ICR, icr);
 	if (icr & E1000_INT_LSC)
 		check_link(e);
-	receive(e, E1000_RX_BUDGET);
+	if (e->nic.receive)
+		receive(e, E1000_RX_BUDGET);
+	else
+		deactivate(e);
 }
 
 /* --- set-up */

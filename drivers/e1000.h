@@ -47,6 +47,7 @@ struct e1000 {
 	u32 rx_cause; /* the one that says: there are frames */
 	bool msix;    /* causes are cleared by writing them */
 	atomic_bool gone;
+	atomic_bool active; /* it has a user, and may interrupt */
 
 	struct spinlock lock; /* for what follows */
 	struct e1000_tx_desc *tx_ring;

@@ -278,6 +278,13 @@ static void user_receive(void *user, const void *frame, u32 len)
 	nic->poll(nic->driver);
 }
 
+static void user_ignore(void *user, const void *frame, u32 len)
+{
+	(void)user;
+	(void)frame;
+	(void)len;
+}
+
 static void user_link_changed(void *user)
 {
 	assert_ptr_equal(user, &got);
@@ -293,6 +300,7 @@ static void attach(void)
 	nic->user = &got;
 	nic->receive = user_receive;
 	nic->link_changed = user_link_changed;
+	nic->poll(nic->driver);
 }
 
 static int setup(void **state)
@@ -523,12 +531,43 @@ static void test_budget(void **state)
 	for (unsigned int i = 0; i < 200; i++)
 		assert_true(wire(i, 64));
 	card.late_irq = false;
-	nic->receive = NULL; /* nobody polls */
+	nic->receive = user_ignore; /* which does not poll */
 	irq_fn(irq_arg);
 	assert_int_equal(e->counters.received, E1000_RX_BUDGET);
 	assert_true(card.late_irq);
 	assert_int_equal(interrupts(), 3);
 	assert_int_equal(e->counters.received, 200);
+}
+
+/* Without a user it does not interrupt, however much comes; a user gets nothing that has come before him. */
+static void test_no_user(void **state)
+{
+	(void)state;
+	assert_int_equal(e1000_attach(&pci, &env, regs), 0);
+	e = nic->driver;
+	for (unsigned int round = 0; round < 2; round++) {
+		assert_int_equal(card.ims, 0);
+		for (unsigned int i = 0; i < 300; i++)
+			(void)wire(i, 64);
+		assert_int_equal(interrupts(), 0);
+		nic->user = &got;
+		nic->receive = user_receive;
+		got_count = 0;
+		if (round)
+			nic->poll(nic->driver);
+		else
+			assert_true(transmit(0, 64));
+		interrupts();
+		assert_int_equal(got_count, 0);
+		assert_int_equal(card.ims, 0xd4);
+		assert_true(wire(7, 64));
+		interrupts();
+		assert_int_equal(got_count, 1);
+		expect_got(0, 7, 64);
+		nic->receive = NULL; /* the next interrupt is the last */
+		assert_true(wire(8, 64));
+		assert_int_equal(interrupts(), 1);
+	}
 }
 
 /* A card without interrupts is served by poll alone. */
@@ -601,7 +640,7 @@ static void test_long_frame(void **state)
 static void test_endless(void **state)
 {
 	(void)state;
-	nic->receive = NULL;
+	nic->receive = user_ignore;
 	for (unsigned int i = 0; i < 50; i++) {
 		for (unsigned int k = 0; k < E1000_RING; k++) {
 			e->rx_ring[k].status = 3;
@@ -830,6 +869,7 @@ int main(void)
 		ATTACHED(test_receive),
 		ATTACHED(test_receive_full),
 		ATTACHED(test_budget),
+		BARE(test_no_user),
 		BARE(test_polled),
 		ATTACHED(test_hostile_descriptors),
 		ATTACHED(test_long_frame),
