@@ -65,21 +65,25 @@ $(BUILD)/image/%.asm.o: %.asm lib/gprs.inc Makefile
 setup:
 	$(Q)tools/setup build lab guests
 
+# The guest's disk, for configurations that name a partition.
+GUEST_DISK = $(if $(shell grep -s '^[[:space:]]*disk[[:space:]]*=[[:space:]]*part:' $(CONFIG)),$(BUILD)/guests/debian.img)
+
 guests:
 	$(Q)tools/setup guests
 	$(Q)guests/linux/build $(BUILD)/guests
+	$(Q)$(if $(GUEST_DISK),guests/linux/rootfs $(BUILD)/guests)
 
 esp: setup $(IMAGE) guests
 	$(Q)tools/esp $(BUILD)/esp $(IMAGE) $(CONFIG) $(BUILD)/guests
 
 image: esp
-	$(Q)tools/lab image --esp $(BUILD)/esp --output $(BUILD)/lintel.img
+	$(Q)tools/lab image --esp $(BUILD)/esp $(GUEST_DISK:%=--partitions %) --output $(BUILD)/lintel.img
 
 # $(MAKE) once more, so that what set-up has installed is there when the image is built.
 run:
 	$(Q)tools/setup build lab guests
 	$(Q)$(MAKE) --no-print-directory esp
-	$(Q)tools/run --esp $(BUILD)/esp $(RUN)
+	$(Q)tools/run --esp $(BUILD)/esp $(GUEST_DISK:%=--guest-disk %) $(RUN)
 
 # --- tests -----------------------------------------------------------------------------------
 
