@@ -4,8 +4,11 @@ import os
 import shutil
 import struct
 import subprocess
+import uuid
+from dataclasses import replace
 from pathlib import Path
 
+from . import gpt
 from .errors import LabError
 
 SECTOR = 512
@@ -14,6 +17,7 @@ PARTITION_START = 1 << 20
 CYLINDER = 16 * 63 * SECTOR
 CLUSTER_SLACK = 32 << 10
 EFI_SYSTEM = 0xEF
+ESP_UUID = uuid.UUID("4c494e54-454c-4000-8000-000000000010")
 
 
 def _content_size(folder: Path) -> int:
@@ -41,17 +45,45 @@ def _mtools(*words: str) -> None:
         raise LabError(f"{' '.join(words[:3])}: {run.stderr.strip() or run.stdout.strip()}")
 
 
+def _esp_size(folder: Path, spare: int) -> int:
+    return max(_content_size(folder) * 65 // 64 + spare, 40 << 20)
+
+
+def _fill_esp(image: Path, start: int, sectors: int, folder: Path) -> None:
+    """A FAT file system with the folder's content, from the byte `start` of the image."""
+    place = f"{image}@@{start}"
+    _mtools("mformat", "-i", place, "-T", str(sectors), "-h", "16", "-s", "63", "-H", str(start // SECTOR), "-N", "4c494e54", "-v", "LINTEL", "::")
+    _mtools("mcopy", "-i", place, "-s", "-Q", "-m", *sorted(str(entry) for entry in folder.iterdir()), "::")
+
+
 def make_esp(folder: Path, target: Path, spare: int = 16 << 20) -> None:
     """Writes a disk image with one FAT partition that holds the folder's content and some space to spare."""
-    size = PARTITION_START + max(_content_size(folder) * 65 // 64 + spare, 40 << 20)
+    size = PARTITION_START + _esp_size(folder, spare)
     size = (size + CYLINDER - 1) // CYLINDER * CYLINDER
     sectors = (size - PARTITION_START) // SECTOR
     with open(target, "wb") as image:
         image.write(_partition_table(sectors))
         image.truncate(size)
-    place = f"{target}@@{PARTITION_START}"
-    _mtools("mformat", "-i", place, "-T", str(sectors), "-h", "16", "-s", "63", "-H", str(PARTITION_START // SECTOR), "-N", "4c494e54", "-v", "LINTEL", "::")
-    _mtools("mcopy", "-i", place, "-s", "-Q", "-m", *sorted(str(entry) for entry in folder.iterdir()), "::")
+    _fill_esp(target, PARTITION_START, sectors, folder)
+
+
+def make_disk(folder: Path, further: Path, target: Path, spare: int = 16 << 20) -> None:
+    """Writes a disk image with GPT: an EFI system partition as above, and copies of all partitions of another image, with their names."""
+    mib = 1 << 20
+    esp_sectors = (_esp_size(folder, spare) + mib - 1) // mib * mib // SECTOR
+    partitions = [gpt.Partition(gpt.EFI_SYSTEM, ESP_UUID, "EFI system", PARTITION_START // SECTOR, esp_sectors)]
+    place = PARTITION_START // SECTOR + esp_sectors
+    sources = gpt.read(further)
+    for source in sources:
+        partitions.append(replace(source, start=place))
+        place += (source.sectors * SECTOR + mib - 1) // mib * mib // SECTOR
+    size = ((place + gpt.TAIL_SECTORS) * SECTOR + CYLINDER - 1) // CYLINDER * CYLINDER
+    with open(target, "wb") as image:
+        image.truncate(size)
+    gpt.write(target, partitions)
+    _fill_esp(target, PARTITION_START, esp_sectors, folder)
+    for source, copy in zip(sources, partitions[1:]):
+        copy_range(further, source.start * SECTOR, target, copy.start * SECTOR, source.sectors * SECTOR)
 
 
 def copy_image(source: Path, target: Path) -> None:
@@ -62,3 +94,15 @@ def copy_image(source: Path, target: Path) -> None:
     size = target.stat().st_size
     if size % CYLINDER:
         os.truncate(target, (size + CYLINDER - 1) // CYLINDER * CYLINDER)
+
+
+def copy_range(source: Path, source_start: int, target: Path, target_start: int, size: int) -> None:
+    """Bytes of one file into another, which is empty there: what is zero is not written."""
+    chunk = 1 << 20
+    with open(source, "rb") as reader, open(target, "r+b") as writer:
+        for offset in range(0, size, chunk):
+            reader.seek(source_start + offset)
+            data = reader.read(min(chunk, size - offset))
+            if data.count(0) != len(data):
+                writer.seek(target_start + offset)
+                writer.write(data)
