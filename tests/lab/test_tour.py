@@ -17,7 +17,7 @@ def tour(name: str, esp) -> subprocess.CompletedProcess:
 
 def test_tour():
     """Status 0; the output has the guest's answers and its table of exits; the machine and the reason for it are told."""
-    run = tour("tour", make_esp("tour", (REPOSITORY / "guests/linux/lintel.conf").read_text()))
+    run = tour("tour", make_esp("tour", (REPOSITORY / "guests/linux/minimal.conf").read_text()))
     assert run.returncode == 0, run.stderr
     for words in ("Linux debian 6.", "vendor_id", "hvc0", "lintel: vm debian: stopped: poweroff", "I/O instruction", "lintel: powering off"):
         assert words in run.stdout, words

@@ -1,4 +1,4 @@
-"""The configuration that `make run` boots, from the firmware to the power-off: one boot, used as a person would use it, from top to bottom."""
+"""The minimal configuration, Linux with a console alone, from the firmware to the power-off: one boot, used as a person would use it, from top to bottom."""
 
 import hashlib
 import random
@@ -13,13 +13,13 @@ from support.exits import reports
 from support.linux_checks import alarming, check_exits, check_paste, interrupts
 from support.shell import PROMPT, READY, Shell
 
-CONFIG = REPOSITORY / "guests/linux/lintel.conf"
+CONFIG = REPOSITORY / "guests/linux/minimal.conf"
 LAB_EPOCH = 1000000000  # the lab's clock starts here (2001-09-09)
 
 
 @pytest.fixture(scope="module")
 def machine():
-    """Lintel with the default configuration."""
+    """Lintel with the minimal configuration."""
     with boot(esp=make_esp("shell", CONFIG.read_text()), name="test-shell") as running:
         yield running
 
