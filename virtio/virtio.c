@@ -35,7 +35,8 @@ void virtio_init(struct virtio_device *dev, const struct virtio_type *type,
 	reset_queues(dev);
 }
 
-void virtio_reset(struct virtio_device *dev)
+/* As before any driver came. */
+static void forget_driver(struct virtio_device *dev)
 {
 	dev->status = 0;
 	dev->driver_features = 0;
@@ -44,8 +45,33 @@ void virtio_reset(struct virtio_device *dev)
 	reset_queues(dev);
 	if (dev->was_reset)
 		dev->was_reset(dev->transport);
-	if (dev->type->ops->reset)
-		dev->type->ops->reset(dev->ctx);
+}
+
+/*
+ * The driver waits until it reads 0: virtio, "Device Status Field". A status without DRIVER_OK keeps
+ * everybody off the queues until then.
+ */
+void virtio_reset(struct virtio_device *dev)
+{
+	const struct virtio_ops *ops = dev->type->ops;
+
+	if (dev->resetting)
+		return;
+	forget_driver(dev);
+	if (ops->reset)
+		ops->reset(dev->ctx);
+	if (ops->busy && ops->busy(dev->ctx)) {
+		dev->resetting = true;
+		dev->status = VIRTIO_NEEDS_RESET;
+	}
+}
+
+void virtio_reset_done(struct virtio_device *dev)
+{
+	if (!dev->resetting)
+		return;
+	dev->resetting = false;
+	forget_driver(dev); /* which has been told to wait, but may have set up something */
 }
 
 /* --- the handshake: virtio, "Device Initialization" --- */
@@ -75,18 +101,22 @@ void virtio_set_status(struct virtio_device *dev, u8 value)
 		virtio_reset(dev);
 		return;
 	}
+	if (dev->resetting)
+		return;
 	if (set & VIRTIO_FEATURES_OK && !features_acceptable(dev))
 		set &= (u8)~VIRTIO_FEATURES_OK;
 	if (!((dev->status | set) & VIRTIO_FEATURES_OK))
 		set &= (u8)~VIRTIO_DRIVER_OK;
 	dev->status |= set;
+	if (set & VIRTIO_FEATURES_OK && dev->type->ops->negotiated)
+		dev->type->ops->negotiated(dev->ctx);
 	if (set & VIRTIO_DRIVER_OK)
 		start(dev);
 }
 
 void virtio_set_features(struct virtio_device *dev, bool high, u32 value)
 {
-	if (dev->status & VIRTIO_FEATURES_OK)
+	if (dev->status & VIRTIO_FEATURES_OK || dev->resetting)
 		return;
 	if (high)
 		dev->driver_features = make_64(value, lower_32(dev->driver_features));
@@ -169,15 +199,20 @@ bool virtio_has_chain(struct virtio_device *dev, unsigned int q)
 	return has;
 }
 
-void virtio_push(struct virtio_device *dev, unsigned int q, const struct virtq_chain *chain,
-		 u32 written)
+void virtio_push_head(struct virtio_device *dev, unsigned int q, u16 head, u32 written)
 {
 	struct virtqueue *queue = live_queue(dev, q);
 
 	if (!queue)
 		return;
-	virtqueue_push(queue, chain, written);
+	virtqueue_push_head(queue, head, written);
 	check(dev, queue);
+}
+
+void virtio_push(struct virtio_device *dev, unsigned int q, const struct virtq_chain *chain,
+		 u32 written)
+{
+	virtio_push_head(dev, q, chain->head, written);
 }
 
 void virtio_disable_kicks(struct virtio_device *dev, unsigned int q)
@@ -206,8 +241,10 @@ void virtio_interrupt(struct virtio_device *dev, unsigned int q)
 
 	if (!queue)
 		return;
-	if (virtqueue_wants_interrupt(queue) && dev->interrupt)
+	if (virtqueue_wants_interrupt(queue) && dev->interrupt) {
+		dev->interrupts++;
 		dev->interrupt(dev->transport, queue);
+	}
 	check(dev, queue);
 }
 

@@ -49,6 +49,13 @@ struct virtio_ops {
 	void (*kick)(void *ctx, unsigned int queue);
 	/* A write of the configuration space, within its size. NULL: all of it is read-only. */
 	void (*config_write)(void *ctx, u32 off, u8 size, u32 value);
+	/* FEATURES_OK: what the configuration space says may depend on them. */
+	void (*negotiated)(void *ctx);
+	/*
+	 * Does it still use guest memory, after reset? Then the driver is told that the reset goes on, until
+	 * virtio_reset_done.
+	 */
+	bool (*busy)(void *ctx);
 };
 
 struct virtio_type {
@@ -68,9 +75,11 @@ struct virtio_device {
 	u32 config_size;
 	u64 features, driver_features; /* offered, accepted */
 	u8 status;
-	u8 generation; /* of the configuration space */
+	bool resetting; /* the device is busy: status is not 0 yet, and nothing that is written counts */
+	u8 generation;  /* of the configuration space */
 	u64 deferred;  /* queues of virtio_defer */
 	struct vdev_timer timer;
+	u64 interrupts; /* sent for queues, since virtio_init */
 	/* The transport's: interrupt the driver for @queue, or for a change of configuration if NULL. */
 	void (*interrupt)(void *transport, const struct virtqueue *queue);
 	void (*was_reset)(void *transport);
@@ -118,6 +127,7 @@ void virtio_push_all(struct virtio_device *dev, unsigned int q, const struct vir
 bool virtio_has_chain(struct virtio_device *dev, unsigned int q);
 void virtio_push(struct virtio_device *dev, unsigned int q, const struct virtq_chain *chain,
 		 u32 written);
+void virtio_push_head(struct virtio_device *dev, unsigned int q, u16 head, u32 written);
 void virtio_disable_kicks(struct virtio_device *dev, unsigned int q);
 bool virtio_enable_kicks(struct virtio_device *dev, unsigned int q) __must_check;
 
@@ -126,6 +136,9 @@ void virtio_interrupt(struct virtio_device *dev, unsigned int q);
 
 /* The driver did what none may do, or the device cannot go on: DEVICE_NEEDS_RESET. */
 void virtio_fail(struct virtio_device *dev);
+
+/* The last use of guest memory from before a reset is over: ops->busy is false. */
+void virtio_reset_done(struct virtio_device *dev);
 
 /* The configuration space has changed. */
 void virtio_config_changed(struct virtio_device *dev);

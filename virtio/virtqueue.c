@@ -164,7 +164,12 @@ bool virtqueue_pop(struct virtqueue *q, struct virtq_chain *chain)
 
 void virtqueue_push(struct virtqueue *q, const struct virtq_chain *chain, u32 written)
 {
-	struct virtq_used_elem elem = { chain->head, written };
+	virtqueue_push_head(q, chain->head, written);
+}
+
+void virtqueue_push_head(struct virtqueue *q, u16 head, u32 written)
+{
+	struct virtq_used_elem elem = { head, written };
 	u16 slot = q->used_idx & (q->size - 1);
 
 	if (!usable(q))

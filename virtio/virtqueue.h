@@ -90,6 +90,9 @@ bool virtqueue_has_chain(struct virtqueue *q);
 /* Give a chain back, in any order; the device has written @written bytes of its in-buffers. */
 void virtqueue_push(struct virtqueue *q, const struct virtq_chain *chain, u32 written);
 
+/* The same for who has kept no more of the chain than its head. */
+void virtqueue_push_head(struct virtqueue *q, u16 head, u32 written);
+
 /* Does the driver want an interrupt for what was pushed since this was last asked? */
 bool virtqueue_wants_interrupt(struct virtqueue *q);
 
