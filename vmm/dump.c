@@ -141,12 +141,33 @@ static void dump_devices(const struct vm *vm)
 	dump_device(m->mmio_unclaimed, "mmio", "(nothing there)");
 }
 
+static void dump_count(u64 count, unsigned int disk, const char *what)
+{
+	if (count)
+		pr_info("  %10llu  disk %u %s\n", (ull)count, disk, what);
+}
+
+static void dump_disks(const struct vm *vm)
+{
+	const struct machine_disks *m = &vm->machine.disks;
+
+	for (unsigned int i = 0; i < m->cards; i++) {
+		const struct virtio_blk *blk = &m->card[i]->blk;
+
+		dump_count(blk->requests, i, "requests");
+		dump_count(blk->sectors, i, "sectors");
+		dump_count(blk->bounced, i, "sectors copied");
+		dump_count(blk->dev.interrupts, i, "interrupts");
+	}
+}
+
 void dump_end(const struct vm *vm)
 {
 	spin_lock(&lock);
 	pr_info("vm %s: stopped: %s\n", vm->config->name, vm->reason);
 	dump_exits(vm);
 	dump_devices(vm);
+	dump_disks(vm);
 	machine_net_dump(vm);
 	spin_unlock(&lock);
 }

@@ -55,8 +55,12 @@ static void reap(struct vm *vm, u64 now)
 {
 	unsigned int delay;
 
-	if (!vm_has_left_cpus(vm))
-		return; /* the CPU that lets go of its last vCPU kicks this one */
+	/*
+	 * The CPU that lets go of its last vCPU kicks this one, and so does the one that sees to the last request
+	 * of a disk. That may have woken a vCPU before the disks were stopped: so that is looked at again.
+	 */
+	if (!vm_has_left_cpus(vm) || !machine_disks_stop(vm) || !vm_has_left_cpus(vm))
+		return;
 	vm_drain_console(vm);
 	dump_end(vm);
 	vm_finish(vm);

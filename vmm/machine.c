@@ -2,6 +2,7 @@
 #include "lib/printk.h"
 #include "vmm/host.h"
 #include "vmm/machine_net.h"
+#include "vmm/machine_rng.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
 
@@ -132,6 +133,11 @@ static void init_devices(struct vm *vm, u64 epoch)
 	vpci_init(&m->pci, &vreset_control_pio, &m->reset);
 }
 
+bool machine_has_pci(const struct vm_config *c)
+{
+	return c->console == VM_CONSOLE_VIRTIO || c->disks || c->nets;
+}
+
 int machine_init(struct vm *vm, u64 epoch)
 {
 	struct machine *m = &vm->machine;
@@ -154,7 +160,11 @@ int machine_init(struct vm *vm, u64 epoch)
 	/* The console first: it is looked up most. */
 	err = machine_console_init(vm);
 	if (!err)
+		err = machine_disks_init(vm);
+	if (!err)
 		err = machine_net_init(vm);
+	if (!err)
+		err = machine_rng_init(vm);
 	if (err)
 		return err;
 	pio_register(pio, MACHINE_PM_BASE, VACPI_PM_PORTS, &vacpi_pm_pio, &m->pm, "acpi-pm");

@@ -6,6 +6,7 @@
 #include "vioapic/vioapic.h"
 #include "vioapic/vpic.h"
 #include "vmm/machine_console.h"
+#include "vmm/machine_disk.h"
 #include "vmm/vacpi_pm.h"
 #include "vmm/vpci.h"
 #include "vmm/vpit.h"
@@ -27,6 +28,7 @@ struct machine {
 	struct vpit pit;
 	struct vrtc rtc;
 	struct machine_console console;
+	struct machine_disks disks;
 	struct vacpi_pm pm;
 	struct vreset reset;
 	struct vpci pci;
@@ -37,7 +39,10 @@ struct machine {
 
 struct vm;
 
-/* Build @vm's devices, register their ports and reset them. -ENOMEM. */
+/* Has its machine anything on a PCI bus? */
+bool machine_has_pci(const struct vm_config *c);
+
+/* Build @vm's devices, register their ports and reset them. -errno. */
 int machine_init(struct vm *vm, u64 epoch) __must_check;
 
 #endif

@@ -159,7 +159,7 @@ static int load_image(struct vm *vm, struct guest_entry *entry)
 		.cpus = c->cpus,
 		.ioapic_id = (u8)(vm->machine.ioapic.id >> 24 & 0xf),
 		.pm_base = MACHINE_PM_BASE,
-		.pci = c->console == VM_CONSOLE_VIRTIO || c->nets,
+		.pci = machine_has_pci(c),
 	};
 	struct image_error why;
 	int err = guest_image_load(&vm->mem, &files, entry, &why);
@@ -197,9 +197,7 @@ int vm_start(struct vm *vm)
 	err = build(vm);
 	if (err) {
 		vcpu_unload();
-		unschedule_vcpus(vm);
-		machine_net_end(vm);
-		vm_memory_free(vm);
+		vm_finish(vm);
 		return err;
 	}
 	vm->starts++;
@@ -274,6 +272,7 @@ bool vm_has_left_cpus(const struct vm *vm)
 void vm_finish(struct vm *vm)
 {
 	unschedule_vcpus(vm);
+	machine_disks_forget(vm);
 	machine_net_end(vm);
 	vm_memory_free(vm);
 }

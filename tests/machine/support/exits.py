@@ -8,7 +8,7 @@ EXITS = re.compile(r"lintel: vm (\S+): (\d+) vCPUs?: (\d+) exits\n")
 TITLES = re.compile(r"lintel: +exits +.*reason\n")
 EXIT_ROW = re.compile(r"lintel: +(\d+) +(\d+) +(\d+)  (\S.*)\n")
 DEVICES = re.compile(r"lintel: vm (\S+): accesses to devices\n")
-DEVICE_ROW = re.compile(r"lintel: +(\d+)  ((?:port|mmio) \S.*)\n")
+DEVICE_ROW = re.compile(r"lintel: +(\d+)  ((?:port|mmio|disk) \S.*)\n")
 # What other CPUs may print meanwhile: a guest's output, and the news of another VM. Its table is not among that.
 BETWEEN = re.compile(r"(?!lintel: ).*\n|lintel: vm (?P<vm>\S+): (?:started: |starts again |not started).*\n")
 
@@ -33,7 +33,7 @@ class Report:
         return self.exits.get(reason, 0)
 
     def device(self, name: str) -> int:
-        """How many accesses went to "port pit", "mmio lapic" ...; 0 when the table does not name it."""
+        """How many accesses went to "port pit", "mmio lapic" ..., what is counted of "disk 0 requests" ...; 0 when the table does not name it."""
         return self.devices.get(name, 0)
 
 
