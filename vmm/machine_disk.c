@@ -31,9 +31,12 @@ static const struct virtio_blk_ops blk_ops = { .completed = on_completed };
 
 static int plug(struct vm *vm, unsigned int n)
 {
+	static const char *const names[] = { "virtio-blk0", "virtio-blk1", "virtio-blk2",
+					     "virtio-blk3" };
 	unsigned int queues = MIN(vm->config->cpus, (unsigned int)VIRTIO_BLK_QUEUES);
 	struct block_device *disk;
 	struct virtio_blk_card *card;
+	_Static_assert(ARRAY_SIZE(names) == CONFIG_MAX_DISKS, "each disk has a name");
 	int err = disks_open(vm, n, &disk);
 
 	if (err)
@@ -45,7 +48,7 @@ static int plug(struct vm *vm, unsigned int n)
 	}
 	virtio_slot_init(&card->slot, vm, DISK_SLOT + n);
 	virtio_blk_init(&card->blk, &card->slot.host, disk, queues, &blk_ops, vm);
-	virtio_slot_plug(&card->slot, &card->blk.dev, "virtio-blk");
+	virtio_slot_plug(&card->slot, &card->blk.dev, names[n]);
 	vm->machine.disks.card[n] = card;
 	return 0;
 }
