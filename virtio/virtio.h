@@ -76,7 +76,7 @@ struct virtio_device {
 	u64 features, driver_features; /* offered, accepted */
 	u8 status;
 	bool resetting; /* the device is busy: status is not 0 yet, and nothing that is written counts */
-	u8 generation;  /* of the configuration space */
+	u8 generation; /* of the configuration space */
 	u64 deferred;  /* queues of virtio_defer */
 	struct vdev_timer timer;
 	u64 interrupts; /* sent for queues, since virtio_init */
