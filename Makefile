@@ -95,7 +95,7 @@ HOST_FLAGS := -std=gnu11 -Werror -O1 -g $(SANITIZE) -fno-omit-frame-pointer -Wal
 HOST_SRCS := $(filter-out boot/% drivers/lapic.c,$(C_SRCS)) boot/config.c boot/config_devices.c boot/config_keys.c boot/memmap.c
 HOST_OBJS := $(HOST_SRCS:%.c=$(BUILD)/host/%.o)
 HOST_LIB  := $(BUILD)/host/liblintel.a
-TEST_OBJS := $(patsubst %,$(BUILD)/host/tests/unit/%.o,host_support fake_x86 fake_vmcs)
+TEST_OBJS := $(patsubst %,$(BUILD)/host/tests/unit/%.o,host_support fake_x86 fake_vmcs fake_iomem)
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
 FUZZERS   := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 
