@@ -557,6 +557,7 @@ static void show(struct ahci_port *p)
 	struct block_device *d = &p->dev;
 
 	memcpy(d->serial, p->id.serial, sizeof(d->serial));
+	memcpy(d->model, p->id.model, sizeof(d->model));
 	d->sectors = p->id.sectors;
 	d->block_size = p->id.block_size;
 	d->physical_block_size = p->id.physical_block_size;

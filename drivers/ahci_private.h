@@ -14,7 +14,7 @@ struct ahci_port;
 /* What a disk has said of itself. */
 struct ahci_identity {
 	char serial[BLOCK_SERIAL_LEN + 1];
-	char model[ATA_ID_MODEL_LEN + 1];
+	char model[BLOCK_MODEL_LEN + 1];
 	u64 sectors; /* of 512 bytes */
 	u32 block_size, physical_block_size;
 	unsigned int depth; /* of its queue; 0: no queued commands */

@@ -66,7 +66,6 @@ struct nvme {
 	struct disk_fifo waiting;
 	u32 max_bytes; /* of a command */
 	struct block_device dev;
-	char model[NVME_CTRL_MODEL_LEN + 1];
 };
 
 static unsigned int controllers;
@@ -245,7 +244,7 @@ static const char *take_controller(struct nvme *n)
 	if (n->known)
 		return strcmp(serial, n->dev.serial) ? "it is another one now" : NULL;
 	memcpy(n->dev.serial, serial, sizeof(serial));
-	disk_text(n->model, sizeof(n->model), id + NVME_CTRL_MODEL, NVME_CTRL_MODEL_LEN);
+	disk_text(n->dev.model, sizeof(n->dev.model), id + NVME_CTRL_MODEL, NVME_CTRL_MODEL_LEN);
 	n->max_bytes = BLOCK_MAX_SECTORS * BLOCK_SECTOR;
 	if (mdts && mdts < 10)
 		n->max_bytes = MIN(n->max_bytes, NVME_PAGE << mdts);
@@ -620,7 +619,7 @@ static int nvme_show(struct nvme *n)
 	}
 	n->dev.max_sectors = BLOCK_MAX_SECTORS;
 	n->known = true;
-	pr_info("%s: %s, %llu MiB, blocks of %u bytes%s%s\n", n->dev.name, n->model,
+	pr_info("%s: %s, %llu MiB, blocks of %u bytes%s%s\n", n->dev.name, n->dev.model,
 		(unsigned long long)(n->dev.sectors >> 11), n->dev.block_size,
 		n->dev.write_cache ? ", write cache" : "", n->dev.read_only ? ", read-only" : "");
 	n->env->add_disk(&n->dev);

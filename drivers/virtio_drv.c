@@ -208,7 +208,8 @@ bool vdrv_queue_start(struct vdrv *v, struct vdrv_queue *q, unsigned int max)
 	unsigned int size, offset;
 
 	io_write16(v->common + QUEUE_SELECT, (u16)q->index);
-	size = MIN(MIN(max, VDRV_QUEUE_MAX), (unsigned int)io_read16(v->common + QUEUE_SIZE));
+	size = io_read16(v->common + QUEUE_SIZE);
+	size = MIN(size, MIN(max, VDRV_QUEUE_MAX));
 	offset = io_read16(v->common + QUEUE_NOTIFY_OFF) * v->notify_multiplier;
 	if (!size || offset + 2 > v->notify_len)
 		return false;
