@@ -10,8 +10,9 @@
 static struct {
 	u8 regs[0x2000];
 	u8 disk[BLOCKS * 512];
-	unsigned int shift;             /* of blocks */
-	unsigned int sq_tail[2], cq[2]; /* as the driver's doorbells say; what the device has written */
+	unsigned int shift; /* of blocks */
+	unsigned int sq_tail[2],
+		cq[2]; /* as the driver's doorbells say; what the device has written */
 	unsigned int entries[2];
 	u64 sq[2], cqbase[2];
 	unsigned int sq_head[2];
@@ -250,13 +251,16 @@ static void test_bounce(void **state)
 	for (enum block_op op = BLOCK_READ; op <= BLOCK_WRITE; op++) {
 		memset(data, 0x11 * (int)op, sizeof(data));
 		memset(&a, 0, sizeof(a));
-		a.request = (struct block_request){ .op = op, .sector = 8, .sectors = 16,
-						    .segment = a.segment, .done = asked_done,
+		a.request = (struct block_request){ .op = op,
+						    .sector = 8,
+						    .sectors = 16,
+						    .segment = a.segment,
+						    .done = asked_done,
 						    .segments = 32 / 2 };
 		for (unsigned int i = 0; i < 16; i++)
-			a.segment[i] = (struct block_segment){
-				(hpa_t)(uintptr_t)(data + 1000 * (i + 1)), 512
-			};
+			a.segment[i] =
+				(struct block_segment){ (hpa_t)(uintptr_t)(data + 1000 * (i + 1)),
+							512 };
 		assert_int_equal(block_submit(machine.disk, &a.request), BLOCK_PENDING);
 		poll_until(&a, 10000);
 		assert_int_equal(a.result, BLOCK_OK);
