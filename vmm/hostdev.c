@@ -1,7 +1,12 @@
 #include "vmm/hostdev.h"
+#include "drivers/ahci.h"
 #include "drivers/e1000.h"
 #include "drivers/ide.h"
+#include "drivers/nvme.h"
 #include "drivers/pci.h"
+#include "drivers/virtio_blk_drv.h"
+#include "drivers/virtio_drv.h"
+#include "drivers/virtio_net_drv.h"
 #include "lib/printk.h"
 #include "lib/string.h"
 #include "lib/x86.h"
@@ -32,6 +37,12 @@ struct match {
 static const struct match matches[] = {
 	{ .class = 0x020000, .class_mask = 0xffff00, .vendor = 0x8086, .probe = e1000_probe },
 	{ .class = 0x010100, .class_mask = 0xffff00, .probe = ide_probe },
+	{ .class = AHCI_PCI_CLASS, .class_mask = 0xffffff, .probe = ahci_probe },
+	{ .class = NVME_PCI_CLASS, .class_mask = 0xffffff, .probe = nvme_probe },
+	{ .vendor = VDRV_VENDOR, .device = VIRTIO_BLK_PCI_TRANSITIONAL, .probe = virtio_blk_probe },
+	{ .vendor = VDRV_VENDOR, .device = VIRTIO_BLK_PCI_MODERN, .probe = virtio_blk_probe },
+	{ .vendor = VDRV_VENDOR, .device = VIRTIO_NET_PCI_TRANSITIONAL, .probe = virtio_net_probe },
+	{ .vendor = VDRV_VENDOR, .device = VIRTIO_NET_PCI_MODERN, .probe = virtio_net_probe },
 };
 
 /* As users see it: it notes that something has been asked for. */
