@@ -74,6 +74,7 @@ class Options:
     net: Net | None = None
     exclude_features: list[str] = field(default_factory=list)
     bochs_log: tuple[str, ...] = ()
+    qemu: tuple[str, ...] = ()  # further words of QEMU's command line: devices that the lab has no option for
     name: str = ""
 
     def check(self) -> None:

@@ -61,7 +61,7 @@ def argv(options: Options, boot_image: Path, code: Path, variables: Path, serial
     host, _, port = serial.rpartition(":")
     words += ["-chardev", f"socket,id=com1,host={host},port={port}", "-serial", "chardev:com1"]
     words += ["-display", "none", "-vga", "std", "-monitor", "none"]
-    return words
+    return words + list(options.qemu)
 
 
 def check(words: list[str]) -> str:
