@@ -8,6 +8,7 @@
 #include "vmm/cpu.h"
 #include "vmm/cpuid.h"
 #include "vmm/disks.h"
+#include "vmm/driver_selftest.h"
 #include "vmm/exit.h"
 #include "vmm/host.h"
 #include "vmm/hostdev.h"
@@ -215,12 +216,16 @@ static void vmm_run(void *arg)
 	if (vmm.config->selftest == SELFTEST_YES)
 		selftest();
 	if (start_vmx(vmm.config)) {
-		if (vmm.config->selftest == SELFTEST_DRIVERS)
+		if (vmm.config->selftest == SELFTEST_DRIVERS) {
 			hostdev_init(&acpi);
+			driver_selftest();
+		}
 		pr_err("no VM can run on this machine\n");
 		finish(info, true);
 	}
 	hostdev_init(&acpi);
+	if (vmm.config->selftest == SELFTEST_DRIVERS)
+		driver_selftest();
 	disks_init(info);
 	vmm.host_cpus = ap_start_all(&acpi, vmm.tsc_hz, ap_main);
 	pr_info("cpu: %u of %u in VMX root operation\n", vmm.host_cpus, MAX(acpi.cpus, 1u));
