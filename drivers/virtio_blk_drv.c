@@ -118,6 +118,9 @@ static bool set_up(struct virtio_blk *b)
 {
 	if (!vdrv_negotiate(&b->v, FEATURES) || !vdrv_queue_start(&b->v, &b->queue, VDRV_QUEUE_MAX))
 		return false;
+	/* The longest chain fits, also after a reset: or what waits would wait for ever. */
+	if (b->queue.size < b->seg_max + 2)
+		return false;
 	vdrv_go(&b->v);
 	return true;
 }
