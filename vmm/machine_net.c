@@ -27,7 +27,8 @@ enum packet_verdict machine_net_receive(void *ctx, const struct packet *packet)
 
 	if (!ours && !spin_trylock(&vm->lock))
 		return PACKET_BUSY;
-	if (port->card)
+	/* A VM that has stopped is told nothing more: life.c waits for its vCPUs, which nobody may wake again. */
+	if (port->card && likely(vm->state == VM_RUNNING))
 		verdict = virtio_net_receive(&port->card->net, packet);
 	if (!ours)
 		spin_unlock(&vm->lock);

@@ -19,6 +19,7 @@
 #include "tests/unit/fake_x86.h"
 #include "tests/unit/host_support.h"
 #include "vioapic/apic_regs.h"
+#include "vmm/hostdev.h"
 #include "vmm/exit.h"
 #include "vmm/host.h"
 #include "vmm/msr.h"
@@ -85,6 +86,23 @@ void host_post(const struct cpu *cpu)
 {
 	(void)cpu;
 	rig_posts++;
+}
+
+/* A machine without disks and network cards. */
+const struct block_device *hostdev_disk(unsigned int index)
+{
+	(void)index;
+	return NULL;
+}
+
+struct nic *hostdev_nic(unsigned int index)
+{
+	(void)index;
+	return NULL;
+}
+
+void hostdev_settle(void)
+{
 }
 
 struct cpu *this_cpu_or_null(void)
