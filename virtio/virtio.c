@@ -3,6 +3,8 @@
 #define DRIVER_STATUS \
 	(VIRTIO_ACKNOWLEDGE | VIRTIO_DRIVER | VIRTIO_DRIVER_OK | VIRTIO_FEATURES_OK | VIRTIO_FAILED)
 
+static void look_at(struct virtio_device *dev, unsigned int queue);
+
 static void do_deferred(void *ctx)
 {
 	struct virtio_device *dev = ctx;
@@ -11,7 +13,7 @@ static void do_deferred(void *ctx)
 	dev->deferred = 0;
 	for (unsigned int q = 0; q < dev->type->queues; q++) {
 		if (queues & BIT(q))
-			virtio_kick(dev, q);
+			look_at(dev, q);
 	}
 }
 
@@ -124,10 +126,55 @@ void virtio_set_features(struct virtio_device *dev, bool high, u32 value)
 		dev->driver_features = make_64(upper_32(dev->driver_features), value);
 }
 
+static bool is_usable(const struct virtio_device *dev, unsigned int queue)
+{
+	return virtio_live(dev) && queue < dev->type->queues && dev->queue[queue].enabled;
+}
+
+static void look_at(struct virtio_device *dev, unsigned int queue)
+{
+	if (is_usable(dev, queue))
+		dev->type->ops->kick(dev->ctx, queue);
+}
+
 void virtio_kick(struct virtio_device *dev, unsigned int queue)
 {
-	if (virtio_live(dev) && queue < dev->type->queues && dev->queue[queue].enabled)
-		dev->type->ops->kick(dev->ctx, queue);
+	look_at(dev, queue);
+	if (dev->host->kicked)
+		dev->host->kicked(dev->host->ctx);
+}
+
+/* --- polling --- */
+
+void virtio_set_polled(struct virtio_device *dev, bool polled)
+{
+	if (dev->polled == polled)
+		return;
+	dev->polled = polled;
+	for (unsigned int q = 0; q < dev->type->queues; q++) {
+		if (!is_usable(dev, q))
+			continue;
+		if (polled)
+			virtqueue_disable_kicks(&dev->queue[q]);
+		else if (virtqueue_enable_kicks(&dev->queue[q]))
+			look_at(dev, q);
+	}
+}
+
+bool virtio_poll(struct virtio_device *dev)
+{
+	u64 deferred = dev->deferred;
+	bool found = false;
+
+	dev->deferred = 0;
+	for (unsigned int q = 0; q < dev->type->queues; q++) {
+		if (!is_usable(dev, q) ||
+		    (!virtqueue_moved(&dev->queue[q]) && !(deferred & BIT(q))))
+			continue;
+		look_at(dev, q);
+		found = true;
+	}
+	return found;
 }
 
 /* --- what devices do --- */
@@ -228,10 +275,17 @@ void virtio_disable_kicks(struct virtio_device *dev, unsigned int q)
 bool virtio_enable_kicks(struct virtio_device *dev, unsigned int q)
 {
 	struct virtqueue *queue = live_queue(dev, q);
-	bool more = queue && virtqueue_enable_kicks(queue);
+	bool more;
 
-	if (queue)
-		check(dev, queue);
+	if (!queue)
+		return false;
+	if (dev->polled) {
+		virtqueue_disable_kicks(queue);
+		more = virtqueue_has_chain(queue);
+	} else {
+		more = virtqueue_enable_kicks(queue);
+	}
+	check(dev, queue);
 	return more;
 }
 

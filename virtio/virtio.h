@@ -37,6 +37,8 @@ struct virtio_host {
 	void *ctx;
 	void (*msi)(void *ctx, u64 address, u32 data); /* a message as the driver wrote it */
 	void (*intx)(void *ctx, bool level); /* the function's interrupt pin; idempotent */
+	void (*kicked)(
+		void *ctx); /* a driver had to kick: who polls devices may wake up. May be NULL */
 };
 
 /* A device's part. ctx is the device. All but kick may be NULL. */
@@ -77,6 +79,7 @@ struct virtio_device {
 	u8 status;
 	bool resetting; /* the device is busy: status is not 0 yet, and nothing that is written counts */
 	u8 generation; /* of the configuration space */
+	bool polled;   /* somebody looks at the queues all the time: drivers need not kick */
 	u64 deferred;  /* queues of virtio_defer */
 	struct vdev_timer timer;
 	u64 interrupts; /* sent for queues, since virtio_init */
@@ -105,6 +108,17 @@ void virtio_set_features(struct virtio_device *dev, bool high, u32 value);
 
 /* The driver says that @queue (any number) has something new. */
 void virtio_kick(struct virtio_device *dev, unsigned int queue);
+
+/* --- for who polls --- */
+
+/*
+ * From now on virtio_poll is called again and again, so that drivers are asked not to kick; or no longer. What
+ * a driver has added without a kick is looked at in the latter case.
+ */
+void virtio_set_polled(struct virtio_device *dev, bool polled);
+
+/* Look at all queues, as if the driver had kicked those that it has added something to. Was there any? */
+bool virtio_poll(struct virtio_device *dev);
 
 /* --- for devices --- */
 

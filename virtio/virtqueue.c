@@ -143,6 +143,15 @@ bool virtqueue_has_chain(struct virtqueue *q)
 	return available(q);
 }
 
+bool virtqueue_moved(struct virtqueue *q)
+{
+	u16 idx = usable(q) ? get_u16(q, q->avail + VIRTQ_RING_IDX) : q->polled;
+	bool moved = idx != q->polled;
+
+	q->polled = idx;
+	return moved && !q->broken;
+}
+
 bool virtqueue_pop(struct virtqueue *q, struct virtq_chain *chain)
 {
 	u16 slot = q->last_avail & (q->size - 1);

@@ -71,6 +71,7 @@ struct virtqueue {
 	bool broken;
 	bool event_idx; /* VIRTIO_F_EVENT_IDX was negotiated */
 	u16 last_avail; /* the next entry of the available ring to be taken; runs freely */
+	u16 polled;     /* the available ring's index when it was last asked by virtqueue_moved */
 	u16 used_idx;   /* the used ring's index as last written; runs freely */
 	u16 signaled;   /* used_idx when it was last decided whether to interrupt */
 };
@@ -86,6 +87,9 @@ bool virtqueue_pop(struct virtqueue *q, struct virtq_chain *chain) __must_check;
 
 /* Is there a chain to be taken? Reads one index. */
 bool virtqueue_has_chain(struct virtqueue *q);
+
+/* Has the driver added anything since this was last asked? Reads one index. */
+bool virtqueue_moved(struct virtqueue *q);
 
 /* Give a chain back, in any order; the device has written @written bytes of its in-buffers. */
 void virtqueue_push(struct virtqueue *q, const struct virtq_chain *chain, u32 written);

@@ -5,6 +5,7 @@
 #include "vmm/disks.h"
 #include "vmm/dump.h"
 #include "vmm/host.h"
+#include "vmm/iocpu.h"
 #include "vmm/placement.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
@@ -146,7 +147,7 @@ void life_begin(void)
 {
 	struct placement placement[VM_MAX];
 
-	placement_plan(vmm.vm[0].config, vmm.vms, vmm.host_cpus, placement);
+	placement_plan(vmm.vm[0].config, vmm.vms, vmm.host_cpus, iocpu_mask(), placement);
 	for (unsigned int i = 0; i < vmm.vms; i++) {
 		struct vm *vm = &vmm.vm[i];
 

@@ -39,7 +39,7 @@ static void env_set_timer(void *ctx, struct vdev_timer *timer, u64 deadline)
 	u64 before = vtimer_next(&vm->timers);
 
 	vtimer_set(&vm->timers, timer, deadline);
-	if (vtimer_next(&vm->timers) < before)
+	if (vtimer_next(&vm->timers) < before && !vm->polled)
 		host_kick(vm->cpu); /* which waits for a later one: vm_run_timers */
 }
 
@@ -133,6 +133,23 @@ static void init_devices(struct vm *vm, u64 epoch)
 	vpci_init(&m->pci, &vreset_control_pio, &m->reset);
 }
 
+void machine_polls(struct vm *vm, struct virtio_device *dev)
+{
+	vm->machine.polled[vm->machine.polleds++] = dev;
+}
+
+bool machine_poll(struct vm *vm, bool go_on)
+{
+	struct machine *m = &vm->machine;
+	bool found = false;
+
+	for (unsigned int i = 0; i < m->polleds; i++) {
+		virtio_set_polled(m->polled[i], go_on);
+		found |= go_on && virtio_poll(m->polled[i]);
+	}
+	return found;
+}
+
 bool machine_has_pci(const struct vm_config *c)
 {
 	return c->console == VM_CONSOLE_VIRTIO || c->disks || c->nets;
@@ -148,6 +165,7 @@ int machine_init(struct vm *vm, u64 epoch)
 	*pio = (struct pio_bus){ 0 };
 	vm->mmio = (struct mmio_bus){ 0 };
 	vm->timers = (struct vtimers){ 0 };
+	vm->polled = false;
 	vm->env = (struct vdev_env){
 		.ctx = vm,
 		.tsc_hz = vmm.tsc_hz,

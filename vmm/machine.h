@@ -18,6 +18,8 @@
 #define MACHINE_COM1_LINE 4
 #define MACHINE_RTC_LINE  8
 
+#define MACHINE_POLLED    (CONFIG_MAX_DISKS + CONFIG_MAX_NETS)
+
 /* RAM below this, then a hole for device registers, and the rest from 4 GiB on. */
 #define MACHINE_HOLE_START 0xc0000000ULL
 #define MACHINE_HOLE_END   0x100000000ULL
@@ -32,8 +34,11 @@ struct machine {
 	struct vacpi_pm pm;
 	struct vreset reset;
 	struct vpci pci;
-	u64 mmio_unclaimed;           /* accesses, for the table of exits */
-	u16 lines;                    /* levels of the ISA lines as devices drive them */
+	u64 mmio_unclaimed; /* accesses, for the table of exits */
+	u16 lines;          /* levels of the ISA lines as devices drive them */
+	struct virtio_device
+		*polled[MACHINE_POLLED]; /* what an I/O CPU looks at: disks and cards */
+	unsigned int polleds;
 	u32 pci_asserting[PCI_LINES]; /* of each line of the PCI pins: which slots */
 };
 
@@ -41,6 +46,15 @@ struct vm;
 
 /* Has its machine anything on a PCI bus? */
 bool machine_has_pci(const struct vm_config *c);
+
+/* @dev is one that an I/O CPU looks at, if there is one. Before the VM runs. */
+void machine_polls(struct vm *vm, struct virtio_device *dev);
+
+/*
+ * Look at all of these, and keep drivers from kicking while @go_on, which is false for the last look. Was there
+ * anything to do? With vm->lock.
+ */
+bool machine_poll(struct vm *vm, bool go_on);
 
 /* Build @vm's devices, register their ports and reset them. -errno. */
 int machine_init(struct vm *vm, u64 epoch) __must_check;

@@ -50,6 +50,7 @@ static int plug(struct vm *vm, unsigned int n)
 	virtio_blk_init(&card->blk, &card->slot.host, disk, queues, &blk_ops, vm);
 	virtio_slot_plug(&card->slot, &card->blk.dev, names[n]);
 	vm->machine.disks.card[n] = card;
+	machine_polls(vm, &card->blk.dev);
 	return 0;
 }
 

@@ -103,6 +103,7 @@ static int plug_card(struct vm *vm, unsigned int number, struct net_port *port)
 			&net_ops, port);
 	virtio_slot_plug(&card->slot, &card->net.dev, names[number]);
 	connect(port, card);
+	machine_polls(vm, &card->net.dev);
 	return 0;
 }
 

@@ -54,7 +54,7 @@ static unsigned int nth_cpu(u64 pool, unsigned int n)
 	return (unsigned int)__builtin_ctzll(left);
 }
 
-void placement_plan(const struct vm_config *vm, unsigned int vms, unsigned int cpus,
+void placement_plan(const struct vm_config *vm, unsigned int vms, unsigned int cpus, u64 reserved,
 		    struct placement *placement)
 {
 	unsigned int line, shared = 0;
@@ -63,7 +63,7 @@ void placement_plan(const struct vm_config *vm, unsigned int vms, unsigned int c
 	for (unsigned int i = 0; i < vms; i++)
 		placement[i] =
 			(struct placement){ .possible = !vm[i].bad && are_there(&vm[i], cpus) };
-	pool = GENMASK(cpus - 1, 0) & ~pinned_cpus(vm, vms, placement, &line);
+	pool = GENMASK(cpus - 1, 0) & ~pinned_cpus(vm, vms, placement, &line) & ~reserved;
 	for (unsigned int i = 0; i < vms; i++) {
 		if (!placement[i].possible)
 			continue;
@@ -73,8 +73,8 @@ void placement_plan(const struct vm_config *vm, unsigned int vms, unsigned int c
 			placement[i].home = nth_cpu(pool, shared++);
 		} else {
 			pr_err("lintel.conf:%u: [vm %s]: no CPU is left for it, all %u are pinned "
-			       "(line %u): expected one without a pin\n",
-			       vm[i].line, vm[i].name, cpus, line);
+			       "(line %u)%s: expected one without a pin\n",
+			       vm[i].line, vm[i].name, cpus, line, reserved ? ", or io-cpu" : "");
 			placement[i].possible = false;
 		}
 	}

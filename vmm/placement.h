@@ -11,10 +11,10 @@ struct placement {
 };
 
 /*
- * Fill @placement for each of the @vms VMs of @vm, on a machine of @cpus CPUs. What cannot be had is
- * told with its line. A VM whose section is bad is not possible, and nothing more is said.
+ * Fill @placement for each of the @vms VMs of @vm, on a machine of @cpus CPUs, those of
+ * @reserved (a bit each) not for VMs. What cannot be had is told with its line. A VM whose section is bad is not possible, and nothing more is said.
  */
-void placement_plan(const struct vm_config *vm, unsigned int vms, unsigned int cpus,
+void placement_plan(const struct vm_config *vm, unsigned int vms, unsigned int cpus, u64 reserved,
 		    struct placement *placement);
 
 /* What sched_add wants to know: of the VM, and of one of its vCPUs. */

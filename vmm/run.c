@@ -5,6 +5,7 @@
 #include "vmm/dump.h"
 #include "vmm/exit.h"
 #include "vmm/host.h"
+#include "vmm/iocpu.h"
 #include "vmm/hostdev.h"
 #include "vmm/life.h"
 #include "vmm/vcpu.h"
@@ -275,12 +276,17 @@ void run_ap(struct cpu *cpu)
 {
 	while (!atomic_load(&begun))
 		host_idle(SCHED_NEVER);
+	if (iocpu_is(cpu))
+		iocpu_run(cpu);
 	run_cpu(cpu);
 }
 
 void run_vms(void)
 {
 	sched_init(&vmm.sched, vmm.host_cpus, vmm.tsc_hz);
+	iocpu_choose(vmm.config, vmm.host_cpus);
+	for (u64 mask = iocpu_mask(); mask; mask &= mask - 1)
+		sched_reserve(&vmm.sched, (unsigned int)__builtin_ctzll(mask));
 	life_begin();
 	atomic_store(&begun, true);
 	for (unsigned int i = 0; i < vmm.host_cpus; i++)

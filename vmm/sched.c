@@ -541,6 +541,11 @@ void sched_init(struct sched *s, unsigned int cpus, u64 tsc_hz)
 	};
 }
 
+void sched_reserve(struct sched *s, unsigned int cpu)
+{
+	s->pool &= ~BIT(cpu);
+}
+
 static int give_cpu(struct sched *s, struct sched_entity *e, int pin)
 {
 	if (pin == SCHED_NOBODY) {

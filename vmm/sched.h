@@ -112,6 +112,9 @@ struct sched_choice {
  */
 void sched_init(struct sched *s, unsigned int cpus, u64 tsc_hz);
 
+/* CPU @cpu, which is idle, is for nobody: not in the pool, not to be pinned. Before the first sched_add. */
+void sched_reserve(struct sched *s, unsigned int cpu);
+
 /*
  * @e, blocked, becomes one of @group's, with @pin as its own CPU (which leaves the pool) or
  * SCHED_NOBODY. -EBUSY when @pin is another's, or the last one of a pool that is in use; -EINVAL

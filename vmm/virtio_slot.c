@@ -1,6 +1,7 @@
 #include "vmm/virtio_slot.h"
 #include "lib/printk.h"
 #include "vioapic/apic_regs.h"
+#include "vmm/iocpu.h"
 #include "vmm/vm.h"
 
 /* A write to this range is an interrupt. SDM, "Message Signalled Interrupts". */
@@ -58,6 +59,12 @@ static void on_bar_moved(void *ctx, unsigned int bar, u32 base)
 	}
 }
 
+static void on_kicked(void *ctx)
+{
+	(void)ctx;
+	iocpu_wake();
+}
+
 void virtio_slot_init(struct virtio_slot *slot, struct vm *vm, unsigned int number)
 {
 	*slot = (struct virtio_slot){
@@ -67,7 +74,8 @@ void virtio_slot_init(struct virtio_slot *slot, struct vm *vm, unsigned int numb
 			  .env = &vm->env,
 			  .ctx = slot,
 			  .msi = on_msi,
-			  .intx = on_intx },
+			  .intx = on_intx,
+			  .kicked = on_kicked },
 	};
 }
 

@@ -321,13 +321,41 @@ void vm_handle_events(struct vm *vm)
 	spin_unlock(&vm->lock);
 }
 
+static void fire_alarms(struct vm *vm, u64 now)
+{
+	if (vtimer_next(&vm->timers) <= now - vm->tsc_base)
+		vtimer_run(&vm->timers, now - vm->tsc_base);
+}
+
+/* The last look gives the alarms back to the home CPU; a VM that has stopped is told nothing more (life.c). */
+bool vm_poll(struct vm *vm, bool go_on)
+{
+	bool found = false, gives_back;
+
+	if (vm->state != VM_RUNNING)
+		return false;
+	if (go_on && !spin_trylock(&vm->lock))
+		return true;
+	if (!go_on)
+		spin_lock(&vm->lock);
+	gives_back = vm->polled && !go_on;
+	if (vm->state == VM_RUNNING) {
+		vm->polled = go_on;
+		fire_alarms(vm, rdtsc());
+		found = machine_poll(vm, go_on);
+	}
+	spin_unlock(&vm->lock);
+	if (gives_back)
+		host_kick(vm->cpu);
+	return found;
+}
+
 u64 vm_run_timers(struct vm *vm, u64 now)
 {
 	u64 next;
 
 	spin_lock(&vm->lock);
-	if (vtimer_next(&vm->timers) <= now - vm->tsc_base)
-		vtimer_run(&vm->timers, now - vm->tsc_base);
+	fire_alarms(vm, now);
 	next = vtimer_next(&vm->timers);
 	spin_unlock(&vm->lock);
 	return next == VDEV_NEVER ? SCHED_NEVER : next + vm->tsc_base;

@@ -83,6 +83,7 @@ struct vm {
 
 	struct spinlock lock; /* of all that follows up to the devices */
 	hpa_t apic_access;    /* the page whose accesses the processor virtualizes; 0: none */
+	bool polled;          /* the I/O CPU looks at its devices, and fires their alarms */
 	struct vtimers timers;
 	struct vdev_env env;
 	struct pio_bus pio;
@@ -151,6 +152,12 @@ void vm_handle_events(struct vm *vm);
 
 /* Fire the alarms of devices that are due. Returns the host TSC of the next one. On the home CPU. */
 u64 vm_run_timers(struct vm *vm, u64 now);
+
+/*
+ * The I/O CPU's look at the VM's devices, and at their alarms; @go_on is false for its last one before it
+ * sleeps. True: there was something to do, or somebody else has the devices now.
+ */
+bool vm_poll(struct vm *vm, bool go_on);
 
 /* Guest time now, in TSC ticks since the VM started. */
 static inline u64 vm_now(const struct vm *vm)

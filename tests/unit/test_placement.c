@@ -44,7 +44,7 @@ static struct vm_config *add(const char *pin)
 static void plan(unsigned int cpus, const char *said)
 {
 	capture_start();
-	placement_plan(vm, vms, cpus, placement);
+	placement_plan(vm, vms, cpus, 0, placement);
 	capture_stop();
 	assert_string_equal(capture_text(), said);
 }

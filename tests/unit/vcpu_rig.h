@@ -20,6 +20,7 @@
 #include "tests/unit/host_support.h"
 #include "vioapic/apic_regs.h"
 #include "vmm/hostdev.h"
+#include "vmm/iocpu.h"
 #include "vmm/exit.h"
 #include "vmm/host.h"
 #include "vmm/msr.h"
@@ -102,6 +103,11 @@ struct nic *hostdev_nic(unsigned int index)
 }
 
 void hostdev_settle(void)
+{
+}
+
+/* And without an I/O CPU. */
+void iocpu_wake(void)
 {
 }
 

@@ -1,0 +1,53 @@
+"""What I/O costs a guest in exits and interrupts (docs/performance.md: P16, P18): requests of a virtio disk one at a time and 32 at once, with
+and without a CPU that polls."""
+
+import pytest
+from lablib.machine import boot
+from support.disk import fresh_disk
+from support.esp import make_esp
+from support.exits import Report, report_of
+from support.root import BOOT_SECONDS, config
+from support.shell import Shell
+
+# A RAM disk for each depth, so that the counts of Lintel's report are apart: /dev/vdb is disk 1, /dev/vdc is disk 2.
+DEPTHS = {1: 1, 32: 2}
+REQUESTS = 2000
+
+
+def run(name: str, lintel: str, cpus: int) -> Report:
+    """The guest from its disk; REQUESTS random reads of 4 KiB of each RAM disk. Its report."""
+    text = config().replace("[lintel]\n", f"[lintel]\n{lintel}\n", 1) + "disk = ram:8M\n" * len(DEPTHS)
+    with boot(esp=make_esp(name, text), disks=[str(fresh_disk(name))], net="user", name=f"test-{name}", cpus=cpus) as machine:
+        shell = Shell(machine).wait_ready(BOOT_SECONDS)
+        for depth, disk in DEPTHS.items():
+            device = "/dev/vd" + "abc"[disk]
+            command = f"fio --name=job --filename={device} --rw=randread --bs=4k --iodepth={depth} --number_ios={REQUESTS} --size=8m --io_size=64m --ioengine=libaio --direct=1 --randrepeat=1 --output-format=terse"
+            result = shell.run(command, 600)
+            assert result.status == 0, result.output
+        return report_of(shell.poweroff(), "debian")
+
+
+def costs(report: Report) -> dict[int, tuple[float, float]]:
+    """By depth: kicks and interrupts for each request."""
+    found = {}
+    for depth, disk in DEPTHS.items():
+        requests = report.device(f"disk {disk} requests")
+        assert requests >= REQUESTS
+        found[depth] = (report.device(f"port virtio-blk{disk}") / requests, report.device(f"disk {disk} interrupts") / requests)
+        assert report.device(f"disk {disk} sectors copied") == 0, "data goes straight to guest memory"
+        print(f"depth {depth}: {found[depth][0]:.3f} kicks and {found[depth][1]:.3f} interrupts for each of {requests} requests")
+    return found
+
+
+def test_kicks():
+    """Without a CPU that polls, a request alone costs one kick; of 32 at once many share one."""
+    found = costs(run("io-kicks", "", 1))
+    assert found[1][0] <= 1.1 and found[1][1] <= 1.1
+    assert found[32][0] <= 0.25
+
+
+@pytest.mark.parametrize("cpus", [2])
+def test_io_cpu(cpus):
+    """`io-cpu = 1`: the guest need not kick."""
+    found = costs(run("io-cpu", "io-cpu = 1", cpus))
+    assert found[1][0] <= 0.02 and found[32][0] <= 0.02
