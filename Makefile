@@ -57,6 +57,7 @@ $(BUILD)/image/%.asm.o: %.asm lib/gprs.inc Makefile
 -include $(OBJS:.o=.d)
 
 -include guests/micro/micro.mk
+-include guests/exitbench/exitbench.mk
 
 # --- guests, and a folder that boots them ----------------------------------------------------
 

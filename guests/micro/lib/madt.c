@@ -1,4 +1,4 @@
-/* The CPUs that ACPI names. ACPI specification, "Multiple APIC Description Table (MADT)". */
+/* ACPI's tables, and the CPUs that they name. ACPI specification, "Multiple APIC Description Table (MADT)". */
 #include "smp.h"
 #include "lib/string.h"
 
@@ -55,28 +55,31 @@ static const struct rsdp *find_rsdp(void)
 }
 
 /* The RSDT has addresses of 32 bits, the XSDT of 64. */
-static const struct madt *find_madt(const struct rsdp *rsdp)
+const void *acpi_table(const char *signature)
 {
-	bool wide = rsdp->revision >= 2 && rsdp->xsdt;
-	const struct table *root = (const void *)(wide ? rsdp->xsdt : rsdp->rsdt);
+	const struct rsdp *rsdp = find_rsdp();
+	bool wide = rsdp && rsdp->revision >= 2 && rsdp->xsdt;
+	const struct table *root;
 	size_t size = wide ? 8 : 4;
 
+	if (!rsdp)
+		return NULL;
+	root = (const void *)(wide ? rsdp->xsdt : rsdp->rsdt);
 	for (size_t at = sizeof(*root); at + size <= root->length; at += size) {
 		u64 address = 0;
 		const struct table *table;
 
 		memcpy(&address, (const u8 *)root + at, size);
 		table = (const void *)address;
-		if (!memcmp(table->signature, "APIC", 4))
-			return (const void *)table;
+		if (!memcmp(table->signature, signature, 4))
+			return table;
 	}
 	return NULL;
 }
 
 unsigned int madt_cpus(u32 *apic_ids, unsigned int most)
 {
-	const struct rsdp *rsdp = find_rsdp();
-	const struct madt *madt = rsdp ? find_madt(rsdp) : NULL;
+	const struct madt *madt = acpi_table("APIC");
 	const u8 *at, *end;
 	unsigned int n = 0;
 

@@ -57,6 +57,9 @@ static inline struct smp_cpu *this_cpu(void)
 	})
 #define SECOND 1000000ULL
 
+/* An ACPI table, or NULL. */
+const void *acpi_table(const char *signature);
+
 /* The APIC IDs that the MADT names, at most @most; how many. */
 unsigned int madt_cpus(u32 *apic_ids, unsigned int most);
 
