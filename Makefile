@@ -58,6 +58,7 @@ $(BUILD)/image/%.asm.o: %.asm lib/gprs.inc Makefile
 
 -include guests/micro/micro.mk
 -include guests/exitbench/exitbench.mk
+-include tools/kvm-run/kvm-run.mk
 
 # --- guests, and a folder that boots them ----------------------------------------------------
 
@@ -121,7 +122,7 @@ $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(HOST_LIB) $(TEST_OBJS)
 
 -include $(HOST_OBJS:.o=.d) $(TEST_OBJS:.o=.d) $(UNIT_TESTS:%=%.d) $(FUZZERS:%=%.d)
 
-FORMATTED := $(C_SRCS) $(HEADERS) $(sort $(wildcard tests/*/*.[ch] guests/*/*.[ch] guests/*/*/*.[ch] tools/*.[ch]))
+FORMATTED := $(C_SRCS) $(HEADERS) $(sort $(wildcard tests/*/*.[ch] guests/*/*.[ch] guests/*/*/*.[ch] tools/*.[ch] tools/*/*.[ch]))
 
 .PHONY: test test-long unit fuzzers format format-check header-check layer-check size
 unit: $(UNIT_TESTS)
