@@ -87,6 +87,15 @@ run:
 	$(Q)$(MAKE) --no-print-directory esp
 	$(Q)tools/run --esp $(BUILD)/esp $(GUEST_DISK:%=--guest-disk %) $(RUN)
 
+# --- benchmarks ------------------------------------------------------------------------------
+
+.PHONY: bench
+# The same operations under Lintel and under KVM; BENCH='--n 100 --only cpuid' goes to tools/bench.
+bench:
+	$(Q)tools/setup build lab guests bench
+	$(Q)$(MAKE) --no-print-directory $(IMAGE) guests exitbench kvm-run
+	$(Q)tools/bench $(BENCH)
+
 # --- tests -----------------------------------------------------------------------------------
 
 # Everything that does not need the bare machine to be linked is compiled for the host as well, with
@@ -131,7 +140,7 @@ fuzzers: $(FUZZERS)
 # $(MAKE) once more, so that what set-up has installed is there when the rest is made.
 test test-long:
 	$(Q)tools/setup build lab guests test
-	$(Q)$(MAKE) --no-print-directory esp micro unit fuzzers
+	$(Q)$(MAKE) --no-print-directory esp micro exitbench kvm-run unit fuzzers
 	$(Q)tests/run-tests $(if $(filter test-long,$@),--long)
 
 format:

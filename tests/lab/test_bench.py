@@ -1,0 +1,105 @@
+"""tools/bench: what it makes of runs that end well, badly or not at all, and of wrong words on its command line. No machine is booted."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from benchlib import lines, report, sides
+from lablib.paths import REPOSITORY
+
+BENCH = REPOSITORY / "tools/bench"
+
+
+def machine_line(name: str, median: int) -> str:
+    """As the guest prints it."""
+    return f'exitbench: @bench {{"op": "{name}", "n": 9, "min": {median - 1}, "median": {median}, "p99": {median}, "max": {median + 5}, "empty": 9}}\r\n'
+
+
+WHOLE = (
+    'exitbench: @bench {"begin": 1, "n": 9}\r\n'
+    + machine_line("cpuid", 400)
+    + machine_line("mov_from_cr8", 5)
+    + 'exitbench: @bench {"op": "ipi", "skipped": "one CPU"}\r\nexitbench: @bench {"end": 1, "failed": 0}\r\n'
+)
+KVM = "host: linux 6.1.0\r\nhost: kvm_intel.ept Y\r\n" + WHOLE.replace("400", "1200").replace("399", "1199").replace("405", "1205")
+
+
+def outcome(name: str, log: str, reason: str = "") -> sides.Outcome:
+    """A side with this console."""
+    side = next(side for side in sides.SIDES if side.name == name)
+    return sides._finish(sides.Outcome(side, "missing"), log, reason)  # pylint: disable=protected-access
+
+
+HEAD = {"machine": "Bochs 3.1", "model": "m", "cpus": 1, "units": "instructions (emulated)", "n": 9, "versions": {}}
+
+
+def test_a_whole_run():
+    """Numbers, what was left out, and the host's own lines."""
+    whole = outcome("kvm", KVM)
+    assert whole.status == "complete" and whole.reason == ""
+    assert whole.parsed.operations["cpuid"] == {"n": 9, "min": 1199, "median": 1200, "p99": 1200, "max": 1205}
+    assert whole.parsed.skipped == {"ipi": "one CPU"}
+    assert whole.parsed.host == {"linux": "6.1.0", "kvm_intel.ept": "Y"}
+
+
+@pytest.mark.parametrize(
+    "log, reason, status, said",
+    [
+        (WHOLE[: WHOLE.index("exitbench: @bench {\"op\": \"ipi\"")], "time-out after 5 s", "partial", "time-out after 5 s"),
+        (WHOLE[: WHOLE.index("exitbench: @bench {\"op\": \"ipi\"")], "", "partial", "the guest did not come to its end"),
+        ("host: linux 6.1.0\r\nhost: no /dev/kvm\r\n", "", "missing", "no /dev/kvm"),
+        ("kvm-run: error: vCPU 0: triple fault\r\n", "", "missing", "kvm-run: error"),
+        (WHOLE.replace('"failed": 0', '"failed": 1') + "exitbench: FAIL eoi_edge: not one interrupt for each\r\n", "", "partial", "not one interrupt for each"),
+        (WHOLE.replace('"min": 399', '"min": 3[   4.0] a kernel message'), "", "complete", "not understood"),
+        ("", "the machine failed: it died", "missing", "it died"),
+    ],
+)
+def test_what_was_measured_is_kept_and_marked(log, reason, status, said):
+    """A time-out, no KVM, a crash, a wrong result: what there is stays, with the status and the reason."""
+    result = outcome("kvm", log, reason)
+    assert result.status == status
+    assert said.removeprefix("kvm-run: error") in result.reason
+    data = report.results([outcome("lintel", WHOLE), result], HEAD)
+    assert data["complete"] == (status == "complete")
+    assert data["sides"]["kvm"]["status"] == status and data["operations"][0]["lintel"]["median"] == 400
+    assert result.reason in report.markdown(data)
+
+
+def test_ratios():
+    """A ratio is of medians, and only of operations that somebody has seen."""
+    data = report.results([outcome("lintel", WHOLE), outcome("kvm", KVM)], HEAD)
+    rows = {row["op"]: row for row in data["operations"]}
+    assert rows["cpuid"]["ratio"] == pytest.approx(400 / 1200, abs=0.001)
+    assert rows["mov_from_cr8"]["ratio"] is None
+    table = report.markdown(data)
+    assert "| `cpuid` | 400 | 1,200 | 0.33 |" in table and "instructions (emulated)" in table and "cycles" not in table
+    json.dumps(data)
+
+
+def test_the_files(tmp_path):
+    """JSON, table and, where Debian's matplotlib is, both pictures; else it says what is missing."""
+    made = report.write(report.results([outcome("lintel", WHOLE), outcome("kvm", KVM)], HEAD), tmp_path)
+    assert made[:2] == ["results.json", "results.md"]
+    if "results.svg" in made:
+        assert (tmp_path / "results.png").read_bytes().startswith(b"\x89PNG") and "instructions (emulated)" in (tmp_path / "results.svg").read_text()
+    else:
+        assert "python3-matplotlib" in made[2]
+
+
+@pytest.mark.parametrize("arguments, said", [(["--n", "0"], "--n 0"), (["--n", "x"], "invalid int"), (["--sides", "kvn"], "--sides kvn"), (["--only", "cpuid,cpiud"], "--only cpiud")])
+def test_wrong_words(arguments, said):
+    """Unknown operations and sides, no repetitions: a message, status 2, and no machine is started."""
+    if not sides.IMAGE.is_file() or not sides.KVM_RUN.is_file():
+        pytest.skip("needs what make exitbench kvm-run builds")
+    ran = subprocess.run([sys.executable, str(BENCH), *arguments], capture_output=True, text=True, check=False, timeout=60)
+    assert ran.returncode == 2 and said in ran.stderr
+
+
+def test_the_runner_refuses(tmp_path):
+    """kvm-run without KVM, without an image, with nonsense: a message and status 125."""
+    if not sides.KVM_RUN.is_file():
+        pytest.skip("needs what make kvm-run builds")
+    for arguments in ([], ["--cpus", "0", "x"], ["--cpus", "17", "x"], ["--memory", "1", "x"], [str(tmp_path / "nothing")]):
+        ran = subprocess.run([str(sides.KVM_RUN), *arguments], capture_output=True, text=True, check=False, timeout=60)
+        assert ran.returncode == 125 and ("kvm-run: error" in ran.stderr or "usage" in ran.stderr), arguments

@@ -1,0 +1,56 @@
+"""What the benchmark guest and its hosts print, as values."""
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+MACHINE_LINE = re.compile(r"^exitbench: @bench (\{.*\})\s*$", re.MULTILINE)
+ERRORS = (
+    re.compile(r"^kvm-run: error: (.*?)\s*$", re.MULTILINE),
+    re.compile(r"^host: (no /dev/kvm|cannot load .*?)\s*$", re.MULTILINE),
+    re.compile(r"^exitbench: (FAIL .*?)\s*$", re.MULTILINE),
+)
+HOST = re.compile(r"^host: (linux|kvm_intel\.\w+|mitigation \w+:|thp) (.*?)\s*$", re.MULTILINE)
+VALUES = ("n", "min", "median", "p99", "max")
+
+
+@dataclass
+class Parsed:
+    """One run's lines."""
+
+    operations: dict[str, dict[str, int]] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    begin: dict[str, Any] = field(default_factory=dict)
+    host: dict[str, str] = field(default_factory=dict)
+    complete: bool = False
+
+
+def _take(parsed: Parsed, line: dict[str, Any]) -> None:
+    name = line.get("op", "")
+    if "error" in line:
+        parsed.problems.append(f"{name}: {line['error']}" if name else line["error"])
+    elif "begin" in line:
+        parsed.begin = line
+    elif "end" in line:
+        parsed.complete = not line["failed"]
+    elif "skipped" in line:
+        parsed.skipped[name] = line["skipped"]
+    elif name:
+        parsed.operations[name] = {key: int(line[key]) for key in VALUES}
+
+
+def parse(log: str) -> Parsed:
+    """All that a console log says. A line that something else was printed into is a problem of its own, not the end."""
+    log = log.replace("\r", "")
+    parsed = Parsed()
+    for found in MACHINE_LINE.finditer(log):
+        try:
+            _take(parsed, json.loads(found[1]))
+        except (ValueError, KeyError):
+            parsed.problems.append(f"not understood: {found[1][:80]}")
+    for pattern in ERRORS:
+        parsed.problems += [found[1] for found in pattern.finditer(log)]
+    parsed.host = {found[1].rstrip(":"): found[2] for found in HOST.finditer(log)}
+    return parsed
