@@ -59,6 +59,7 @@ $(BUILD)/image/%.asm.o: %.asm lib/gprs.inc Makefile
 -include guests/micro/micro.mk
 -include guests/exitbench/exitbench.mk
 -include tools/kvm-run/kvm-run.mk
+-include guests/loads/loads.mk
 
 # --- guests, and a folder that boots them ----------------------------------------------------
 

@@ -16,7 +16,7 @@ struct op {
 	u64 (*timed)(void);               /* once; the ticks of the part that counts */
 	const char *(*begin)(void);       /* NULL, or why it cannot be done here */
 	const char *(*end)(u64 executed); /* NULL, or what went wrong */
-	u32 most;                         /* repetitions; 0: any number */
+	u32 most;                         /* repetitions, then without warm-up; 0: any number */
 	enum apic_need apic;
 };
 

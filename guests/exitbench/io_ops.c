@@ -177,7 +177,7 @@ const struct op io_ops[] = {
 	{ "inl_from_pmtimer", do_inl_from_pmtimer, .begin = find_pm_timer },
 	{ "inl_from_kernel", do_inl_from_kernel },
 	{ "outl_to_kernel", do_outl_to_kernel },
-	{ "outs_64_bytes", do_outs },
+	{ "outs_64_bytes", do_outs, .most = 100 },
 	{ "mmio_read", do_mmio_read },
 	{ "mmio_write", do_mmio_write },
 	{ "ept_violation", do_touch, .begin = find_ram, .end = touched, .most = 64 },

@@ -1,0 +1,175 @@
+/*
+ * The first process of a Linux whose work is measured: a few kinds of load, each a fixed amount of
+ * work, told with the TSC ticks that it took; then it switches off. Its arguments are loads' names
+ * (all of them without one; "none": none), so that one image runs on the bare machine and in a VM.
+ *
+ *   loads: @load {"load": "pipe", "ticks": 123}
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+static uint64_t rdtsc(void)
+{
+	uint32_t lo, hi;
+
+	__asm__ volatile("lfence; rdtsc; lfence" : "=a"(lo), "=d"(hi) : : "memory");
+	return (uint64_t)hi << 32 | lo;
+}
+
+static void check(int ok, const char *what)
+{
+	if (ok)
+		return;
+	printf("loads: error: %s: %s\n", what, strerror(errno));
+	sync();
+	reboot(RB_POWER_OFF);
+}
+
+/* Arithmetic in registers: 60 million instructions. */
+static void load_cpu(void)
+{
+	uint64_t n = 20000000, x = 1;
+
+	__asm__ volatile("1:\n\tadd %0, %1\n\tdec %0\n\tjnz 1b" : "+r"(n), "+r"(x) : : "cc");
+}
+
+/* This program again, which ends at once. */
+static void load_fork_exec(void)
+{
+	for (int i = 0; i < 100; i++) {
+		int status;
+		pid_t pid = fork();
+
+		check(pid >= 0, "fork");
+		if (!pid) {
+			execl("/loads", "loads", "end", (char *)NULL);
+			_exit(1);
+		}
+		check(waitpid(pid, &status, 0) == pid && !status, "exec");
+	}
+}
+
+static void load_page_fault(void)
+{
+	size_t size = 16 << 20;
+
+	for (int i = 0; i < 4; i++) {
+		volatile char *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+					MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		check(p != MAP_FAILED, "mmap");
+		(void)madvise((void *)p, size, MADV_NOHUGEPAGE);
+		for (size_t at = 0; at < size; at += 4096)
+			p[at] = 1;
+		munmap((void *)p, size);
+	}
+}
+
+/* A byte to and fro between two processes: two context switches each. */
+static void load_pipe(void)
+{
+	int there[2], back[2];
+	char byte = 0;
+	pid_t pid;
+
+	check(!pipe(there) && !pipe(back), "pipe");
+	pid = fork();
+	check(pid >= 0, "fork");
+	if (!pid) {
+		close(there[1]);
+		while (read(there[0], &byte, 1) == 1)
+			if (write(back[1], &byte, 1) != 1)
+				_exit(1);
+		_exit(0);
+	}
+	for (int i = 0; i < 3000; i++)
+		check(write(there[1], &byte, 1) == 1 && read(back[0], &byte, 1) == 1, "pipe");
+	close(there[1]);
+	waitpid(pid, NULL, 0);
+	close(there[0]), close(back[0]), close(back[1]);
+}
+
+/* Sleeps of a millisecond: the timer, the idle loop and the way back. */
+static void load_timer(void)
+{
+	struct timespec ms = { 0, 1000000 };
+
+	for (int i = 0; i < 200; i++)
+		nanosleep(&ms, NULL);
+}
+
+static void load_file(void)
+{
+	static char block[65536];
+	int fd;
+
+	for (int i = 0; i < 4; i++) {
+		fd = open("/tmp/file", O_RDWR | O_CREAT | O_TRUNC, 0600);
+		check(fd >= 0, "open");
+		for (int j = 0; j < 64; j++)
+			check(write(fd, block, sizeof(block)) == sizeof(block), "write");
+		check(lseek(fd, 0, SEEK_SET) == 0, "lseek");
+		for (int j = 0; j < 64; j++)
+			check(read(fd, block, sizeof(block)) == sizeof(block), "read");
+		close(fd);
+		unlink("/tmp/file");
+	}
+}
+
+static const struct load {
+	const char *name;
+	void (*fn)(void);
+} loads[] = {
+	{ "cpu", load_cpu },   { "fork_exec", load_fork_exec }, { "page_fault", load_page_fault },
+	{ "pipe", load_pipe }, { "timer", load_timer },         { "file", load_file },
+};
+
+static int is_chosen(const char *name, int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (!strcmp(argv[i], name))
+			return 1;
+	return argc == 1;
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t start = rdtsc();
+	struct timespec up;
+
+	if (argc == 2 && !strcmp(argv[1], "end"))
+		return 0;
+	clock_gettime(CLOCK_MONOTONIC, &up);
+	mkdir("/tmp", 0777);
+	(void)mount("tmpfs", "/tmp", "tmpfs", 0, NULL);
+	printf("loads: @load {\"load\": \"boot\", \"ns\": %lld, \"tsc\": %llu}\n",
+	       (long long)up.tv_sec * 1000000000 + up.tv_nsec, (unsigned long long)start);
+	for (size_t i = 0; i < sizeof(loads) / sizeof(loads[0]); i++) {
+		if (!is_chosen(loads[i].name, argc, argv))
+			continue;
+		loads[i].fn(); /* once in vain: caches of files and pages */
+		start = rdtsc();
+		loads[i].fn();
+		printf("loads: @load {\"load\": \"%s\", \"ticks\": %llu}\n", loads[i].name,
+		       (unsigned long long)(rdtsc() - start));
+	}
+	printf("loads: @load {\"end\": 1, \"tsc\": %llu}\n", (unsigned long long)rdtsc());
+	fflush(stdout);
+	tcdrain(STDOUT_FILENO);
+	reboot(RB_POWER_OFF);
+	return 1;
+}

@@ -1,0 +1,120 @@
+"""The same Linux image on the bare machine and under Lintel: what its boot and its loads take, and what the VMM's part of that is."""
+
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lablib.errors import LabError, MachineFailed
+from lablib.machine import Machine, boot
+from lablib.paths import REPOSITORY
+
+BUILD = REPOSITORY / "build"
+INITRD = BUILD / "loads/initrd.img"
+# The emulator draws them from its host, and Linux shuffles its memory by them: no two runs would be the same.
+HIDDEN = ["rdrand", "rdseed"]
+CMDLINE = "console=ttyS0,115200 quiet cryptomgr.notests rdinit=/loads"
+NATIVE = "hpet=disable tsc=reliable"
+
+LOAD = re.compile(r"^loads: @load (\{.*\})\s*$", re.MULTILINE)
+ERROR = re.compile(r"^loads: error: (.*?)\s*$", re.MULTILINE)
+ROW = re.compile(r"^lintel: +(\d+) +(\d+) +(\d+)  (\S.*?)\s*$", re.MULTILINE)
+
+
+@dataclass
+class Run:
+    """One boot."""
+
+    name: str
+    boot_ns: int = 0  # of the kernel's clock, when the first process starts
+    loads: dict[str, int] = field(default_factory=dict)  # ticks
+    life: int = 0  # TSC at the end; in a VM it starts with 0
+    exits: dict[str, tuple[int, int]] = field(default_factory=dict)  # reason: number, VMM ticks
+    problem: str = ""
+
+
+def read(name: str, log: str) -> Run:
+    """What the loads and Lintel have printed."""
+    run = Run(name)
+    for found in LOAD.finditer(log.replace("\r", "")):
+        line: dict[str, Any] = json.loads(found[1])
+        if line.get("load") == "boot":
+            run.boot_ns = line["ns"]
+        elif "load" in line:
+            run.loads[line["load"]] = line["ticks"]
+        else:
+            run.life = line["tsc"]
+    table = log.rpartition(": stopped: ")[2]
+    run.exits = {found[4]: (int(found[1]), int(found[2])) for found in ROW.finditer(table)}
+    error = ERROR.search(log)
+    run.problem = error[1] if error else "" if run.life else "the loads did not come to their end"
+    return run
+
+
+def _boot(name: str, folder: Path, machine: str, cpu: str, seconds: float) -> Run:
+    log, reason = "", ""
+    booted: Machine | None = None
+    try:
+        with boot(esp=folder, machine=machine, cpu=cpu, memory=1024, exclude_features=HIDDEN if machine == "bochs" else [], name=f"bench-{name}") as booted:
+            booted.wait_poweroff(seconds)
+    except TimeoutError:
+        reason = f"time-out after {seconds:.0f} s"
+    except MachineFailed as error:
+        reason = f"the machine failed: {error}"
+    if booted is not None:
+        log = booted.log_text()
+    run = read(name, log)
+    run.problem = reason or run.problem
+    return run
+
+
+def _run(command: list[str]) -> None:
+    made = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if made.returncode:
+        raise LabError(made.stdout.strip())
+
+
+def native(output: Path, machine: str, cpu: str, seconds: float) -> Run:
+    """On the bare machine, all loads."""
+    folder = output / "linux-native.esp"
+    try:
+        _run([str(REPOSITORY / "tools/uki"), str(folder / "EFI/BOOT/BOOTX64.EFI"), str(BUILD / "guests/vmlinuz"), str(INITRD), f"{CMDLINE} {NATIVE}"])
+        return _boot("linux-native", folder, machine, cpu, seconds)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def lintel(output: Path, machine: str, cpu: str, loads: str, seconds: float) -> Run:
+    """In a VM, with these loads (all of them without a name)."""
+    name = f"linux-{loads or 'all'}"
+    folder = output / f"{name}.esp"
+    config = folder.with_suffix(".conf")
+    words = f"{CMDLINE} -- {loads}" if loads else CMDLINE
+    config.write_text(f"[lintel]\nidle = poweroff\n[vm linux]\nmemory = 256M\nkernel = vmlinux\ninitrd = initrd.img\nconsole = uart\ncmdline = {words}\n")
+    files = output / f"{name}.files"
+    try:
+        shutil.rmtree(files, ignore_errors=True)
+        files.mkdir(parents=True)
+        (files / "vmlinux").symlink_to(BUILD / "guests/vmlinux")
+        (files / "initrd.img").symlink_to(INITRD)
+        _run([str(REPOSITORY / "tools/esp"), str(folder), str(BUILD / "lintel.efi"), str(config), str(files)])
+        return _boot(name, folder, machine, cpu, seconds)
+    finally:
+        for place in (folder, files):
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def share(run: Run, less: Run | None = None) -> float:
+    """S: the VMM's ticks, by its own table, over the VM's life; of what came after @less, if given."""
+    ticks, life = run.exits["total"][1], run.life
+    if less is not None:
+        ticks, life = ticks - less.exits["total"][1], life - less.life
+    return ticks / life
+
+
+def added(run: Run, less: Run) -> dict[str, tuple[int, int]]:
+    """The exits that one run has had and the other not, by reason."""
+    return {reason: (number - less.exits.get(reason, (0, 0))[0], ticks - less.exits.get(reason, (0, 0))[1]) for reason, (number, ticks) in run.exits.items()}
