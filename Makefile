@@ -94,8 +94,8 @@ run:
 # The same operations under Lintel and under KVM; BENCH='--n 100 --only cpuid' goes to tools/bench.
 bench:
 	$(Q)tools/setup build lab guests bench
-	$(Q)$(MAKE) --no-print-directory $(IMAGE) guests exitbench kvm-run
-	$(Q)tools/bench $(BENCH)
+	$(Q)$(MAKE) --no-print-directory $(IMAGE) guests exitbench kvm-run loads
+	$(Q)tools/bench $(BENCH); status=$$?; tools/bench-linux && exit $$status
 
 # --- tests -----------------------------------------------------------------------------------
 

@@ -12,6 +12,8 @@ ERRORS = (
     re.compile(r"^exitbench: (FAIL .*?)\s*$", re.MULTILINE),
 )
 HOST = re.compile(r"^host: (linux|kvm_intel\.\w+|mitigation \w+:|thp) (.*?)\s*$", re.MULTILINE)
+# Lintel's table of exits: number, VMM ticks, each, reason.
+EXIT_ROW = re.compile(r"^lintel: +(\d+) +(\d+) +(\d+)  (\S.*?)\s*$", re.MULTILINE)
 VALUES = ("n", "min", "median", "p99", "max")
 
 
@@ -24,7 +26,23 @@ class Parsed:
     problems: list[str] = field(default_factory=list)
     begin: dict[str, Any] = field(default_factory=dict)
     host: dict[str, str] = field(default_factory=dict)
+    exits: dict[str, tuple[int, int]] = field(default_factory=dict)  # reason: number, VMM ticks
     complete: bool = False
+
+    @property
+    def outside(self) -> float | None:
+        """What an exit takes beside what Lintel's table has: entry, exit, registers. Seen by an operation that is the only one with its reason and no
+        work to speak of; the guest's own instruction is in it."""
+        number, ticks = self.exits.get("WBINVD or WBNOINVD", (0, 0))
+        if not number or "wbinvd" not in self.operations:
+            return None
+        return self.operations["wbinvd"]["median"] - ticks / number
+
+
+def exit_table(log: str) -> dict[str, tuple[int, int]]:
+    """Of the VM that has stopped last."""
+    table = log.rpartition(": stopped: ")[2]
+    return {found[4]: (int(found[1]), int(found[2])) for found in EXIT_ROW.finditer(table)}
 
 
 def _take(parsed: Parsed, line: dict[str, Any]) -> None:
@@ -53,4 +71,5 @@ def parse(log: str) -> Parsed:
     for pattern in ERRORS:
         parsed.problems += [found[1] for found in pattern.finditer(log)]
     parsed.host = {found[1].rstrip(":"): found[2] for found in HOST.finditer(log)}
+    parsed.exits = exit_table(log)
     return parsed

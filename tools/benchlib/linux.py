@@ -12,6 +12,8 @@ from lablib.errors import LabError, MachineFailed
 from lablib.machine import Machine, boot
 from lablib.paths import REPOSITORY
 
+from .lines import exit_table
+
 BUILD = REPOSITORY / "build"
 INITRD = BUILD / "loads/initrd.img"
 # The emulator draws them from its host, and Linux shuffles its memory by them: no two runs would be the same.
@@ -21,7 +23,6 @@ NATIVE = "hpet=disable tsc=reliable"
 
 LOAD = re.compile(r"^loads: @load (\{.*\})\s*$", re.MULTILINE)
 ERROR = re.compile(r"^loads: error: (.*?)\s*$", re.MULTILINE)
-ROW = re.compile(r"^lintel: +(\d+) +(\d+) +(\d+)  (\S.*?)\s*$", re.MULTILINE)
 
 
 @dataclass
@@ -47,8 +48,7 @@ def read(name: str, log: str) -> Run:
             run.loads[line["load"]] = line["ticks"]
         else:
             run.life = line["tsc"]
-    table = log.rpartition(": stopped: ")[2]
-    run.exits = {found[4]: (int(found[1]), int(found[2])) for found in ROW.finditer(table)}
+    run.exits = exit_table(log.replace("\r", ""))
     error = ERROR.search(log)
     run.problem = error[1] if error else "" if run.life else "the loads did not come to their end"
     return run
@@ -107,12 +107,11 @@ def lintel(output: Path, machine: str, cpu: str, loads: str, seconds: float) -> 
             shutil.rmtree(place, ignore_errors=True)
 
 
-def share(run: Run, less: Run | None = None) -> float:
-    """S: the VMM's ticks, by its own table, over the VM's life; of what came after @less, if given."""
-    ticks, life = run.exits["total"][1], run.life
-    if less is not None:
-        ticks, life = ticks - less.exits["total"][1], life - less.life
-    return ticks / life
+def share(run: Run, less: Run | None = None, outside: float = 0) -> float:
+    """S: the VMM's ticks, by its own table, over the VM's life; of what came after `less`, if given. `outside`: what the table leaves out of each exit."""
+    exits = run.exits["total"] if less is None else added(run, less)["total"]
+    life = run.life if less is None else run.life - less.life
+    return (exits[1] + outside * exits[0]) / life
 
 
 def added(run: Run, less: Run) -> dict[str, tuple[int, int]]:

@@ -71,6 +71,8 @@ class Outcome:
             "begin": self.parsed.begin,
             "host": self.parsed.host,
             "skipped": self.parsed.skipped,
+            "exits": self.parsed.exits,
+            "outside": self.parsed.outside,
         }
 
 
