@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from benchlib import lines, report, sides
+from benchlib import report, rounds, sides
 from lablib.paths import REPOSITORY
 
 BENCH = REPOSITORY / "tools/bench"
@@ -77,6 +77,20 @@ def test_ratios():
     json.dumps(data)
 
 
+def test_rounds():
+    """A B B A; medians of medians, the worst status, and a confidence interval that holds what the rounds say."""
+    a, b = sides.SIDES[0], sides.SIDES[2]
+    assert [side for number in range(2) for side in rounds.order([a, b], number)] == [a, b, b, a]
+    mine = rounds.merge([outcome("lintel", WHOLE), outcome("lintel", WHOLE.replace('"median": 400', '"median": 440'))])
+    theirs = rounds.merge([outcome("kvm", KVM), outcome("kvm", KVM)])
+    assert mine.parsed.operations["cpuid"]["median"] == 420 and mine.parsed.operations["cpuid"]["rounds"] == [400, 440]
+    data = report.results([mine, theirs], HEAD)
+    # Ratios 1/3 and 0.3667: mean 0.35, standard error 1/60, t of one degree of freedom 12.71.
+    assert data["operations"][0]["confidence"]["lintel/kvm"] == [pytest.approx(0.35, abs=1e-4), pytest.approx(12.71 / 60, abs=1e-4)]
+    assert "0.35 +- 0.21" in report.markdown(data)
+    assert rounds.merge([outcome("kvm", KVM), outcome("kvm", "", "time-out")]).status == "partial"
+
+
 def test_the_files(tmp_path):
     """JSON, table and, where Debian's matplotlib is, both pictures; else it says what is missing."""
     made = report.write(report.results([outcome("lintel", WHOLE), outcome("kvm", KVM)], HEAD), tmp_path)
@@ -87,7 +101,7 @@ def test_the_files(tmp_path):
         assert "python3-matplotlib" in made[2]
 
 
-@pytest.mark.parametrize("arguments, said", [(["--n", "0"], "--n 0"), (["--n", "x"], "invalid int"), (["--sides", "kvn"], "--sides kvn"), (["--only", "cpuid,cpiud"], "--only cpiud")])
+@pytest.mark.parametrize("arguments, said", [(["--n", "0"], "--n 0"), (["--n", "x"], "invalid int"), (["--rounds", "0"], "--rounds 0"), (["--sides", "kvn"], "--sides kvn"), (["--only", "cpuid,cpiud"], "--only cpiud")])
 def test_wrong_words(arguments, said):
     """Unknown operations and sides, no repetitions: a message, status 2, and no machine is started."""
     if not sides.IMAGE.is_file() or not sides.KVM_RUN.is_file():

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from .rounds import interval
 from .sides import Outcome
 
 # Up to so many ticks nobody has left the guest: a ratio of such numbers compares the guest with itself.
@@ -36,7 +37,8 @@ def results(outcomes: list[Outcome], head: dict[str, Any]) -> dict[str, Any]:
     for name, row in medians(outcomes).items():
         sides = {outcome.side.name: outcome.parsed.operations[name] for outcome in outcomes if name in outcome.parsed.operations}
         ratios = {f"{mine}/{theirs}": value for mine, theirs in RATIOS if (value := ratio(row, mine, theirs)) is not None}
-        rows.append({"op": name, **sides, "ratio": ratios.get("lintel/kvm"), "ratios": ratios})
+        spread = {pair: found for pair in ratios if (found := interval(*(sides[side].get("rounds", []) for side in pair.split("/"))))}
+        rows.append({"op": name, **sides, "ratio": ratios.get("lintel/kvm"), "ratios": ratios, "confidence": {pair: [round(x, 4) for x in found] for pair, found in spread.items()}})
     complete = all(outcome.status == "complete" for outcome in outcomes)
     return {**head, "complete": complete, "sides": {outcome.side.name: outcome.as_json() for outcome in outcomes}, "operations": rows}
 
@@ -45,6 +47,13 @@ def _number(value: float | int | None) -> str:
     if value is None:
         return "-"
     return f"{value:,}" if isinstance(value, int) else f"{value:.2f}"
+
+
+def _ratio(row: dict[str, Any], pair: str) -> str:
+    """With several rounds: their mean, and half of the 95 % confidence interval."""
+    if pair in row["confidence"]:
+        return "{:.2f} +- {:.2f}".format(*row["confidence"][pair])
+    return _number(row["ratios"].get(pair))
 
 
 def markdown(data: dict[str, Any]) -> str:
@@ -65,7 +74,7 @@ def markdown(data: dict[str, Any]) -> str:
     for row in data["operations"]:
         name = f"`{row['op']}`" + (f" ({OWN[row['op']]})" if row["op"] in OWN else "")
         cells = [_number(row[side]["median"] if side in row else None) for side in sides]
-        cells += [_number(row["ratios"].get(f"{mine}/{theirs}")) for mine, theirs in ratios]
+        cells += [_ratio(row, f"{mine}/{theirs}") for mine, theirs in ratios]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
