@@ -101,8 +101,9 @@ def picture(data: dict[str, Any], files: list[Path]) -> None:
     axes.set_xscale("log")
     axes.set_xlabel(f"{data['units']}, median")
     axes.set_title(f"What an operation costs in a guest: {data['machine']}, {data['model']}", fontsize=10)
+    axes.set_xlim(left=1)
     axes.grid(axis="x", which="major", alpha=0.4)
-    axes.legend(fontsize=8, loc="lower right")
+    axes.legend(fontsize=8, loc="upper right")
     figure.tight_layout()
     for file in files:
         figure.savefig(file, dpi=110, metadata={"Date": None} if file.suffix == ".svg" else None)

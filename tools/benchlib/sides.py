@@ -44,7 +44,7 @@ SIDES = (
     Side("lintel-vid", "Lintel, VID", "`interrupts = quiet`: virtual-interrupt delivery in spite of the emulator's errata", lintel="interrupts = quiet"),
     Side("kvm", "KVM", "Debian's, as it is by default on this machine: APICv, mitigations"),
     Side("kvm-noapicv", "KVM, no APICv", "`kvm_intel.enable_apicv=0`: interrupts by software, as Lintel has them by default in Bochs", host="kvm_intel.enable_apicv=0"),
-    Side("kvm-unmitigated", "KVM, unmitigated", "`mitigations=off`", host="mitigations=off"),
+    Side("kvm-unmitigated", "KVM, no APICv, unmitigated", "the same with `mitigations=off`", host="kvm_intel.enable_apicv=0 mitigations=off"),
     Side("kvm-bare", "KVM, bare", "kvm-run on this machine itself, not in a virtual one", bare=True),
 )
 
