@@ -146,6 +146,41 @@ static int is_chosen(const char *name, int argc, char **argv)
 	return argc == 1;
 }
 
+static void show(const char *path, const char *what, const char *only)
+{
+	char line[4096];
+	FILE *file = fopen(path, "r");
+
+	while (file && fgets(line, sizeof(line), file)) {
+		if (!only || !strncmp(line, only, strlen(only))) {
+			printf("loads: about %s %s", what, line);
+			break;
+		}
+	}
+	if (file)
+		fclose(file);
+}
+
+/* What decides about the kernel's paths: mitigations, and the processor's features. */
+static void about(void)
+{
+	static const char *const names[] = { "meltdown",       "mds",        "l1tf",
+					     "spectre_v1",     "spectre_v2", "retbleed",
+					     "mmio_stale_data" };
+	char path[128];
+
+	mkdir("/sys", 0777);
+	mkdir("/proc", 0777);
+	(void)mount("sysfs", "/sys", "sysfs", 0, NULL);
+	(void)mount("proc", "/proc", "proc", 0, NULL);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(path, sizeof(path), "/sys/devices/system/cpu/vulnerabilities/%s",
+			 names[i]);
+		show(path, names[i], NULL);
+	}
+	show("/proc/cpuinfo", "cpu", "flags");
+}
+
 int main(int argc, char **argv)
 {
 	uint64_t start = rdtsc();
@@ -168,6 +203,8 @@ int main(int argc, char **argv)
 		       (unsigned long long)(rdtsc() - start));
 	}
 	printf("loads: @load {\"end\": 1, \"tsc\": %llu}\n", (unsigned long long)rdtsc());
+	fflush(stdout);
+	about();
 	fflush(stdout);
 	tcdrain(STDOUT_FILENO);
 	reboot(RB_POWER_OFF);

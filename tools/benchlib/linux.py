@@ -22,6 +22,9 @@ HIDDEN = ["rdrand", "rdseed"]
 # the same loops on both sides, then.
 CMDLINE = "console=ttyS0,115200 quiet cryptomgr.notests clearcpuid=erms,rep_good,fsrm rdinit=/loads"
 NATIVE = "hpet=disable tsc=reliable"
+# Linux chooses the size of its lists of free pages by that of its memory: the same on both sides. MiB.
+MEMORY = 768
+LINTEL_MEMORY = 1024
 
 LOAD = re.compile(r"^loads: @load (\{.*\})\s*$", re.MULTILINE)
 ERROR = re.compile(r"^loads: error: (.*?)\s*$", re.MULTILINE)
@@ -56,11 +59,11 @@ def read(name: str, log: str) -> Run:
     return run
 
 
-def _boot(name: str, folder: Path, machine: str, cpu: str, seconds: float) -> Run:
+def _boot(name: str, folder: Path, machine: str, cpu: str, memory: int, seconds: float) -> Run:  # pylint: disable=too-many-arguments
     log, reason = "", ""
     booted: Machine | None = None
     try:
-        with boot(esp=folder, machine=machine, cpu=cpu, memory=1024, exclude_features=HIDDEN if machine == "bochs" else [], name=f"bench-{name}") as booted:
+        with boot(esp=folder, machine=machine, cpu=cpu, memory=memory, exclude_features=HIDDEN if machine == "bochs" else [], name=f"bench-{name}") as booted:
             booted.wait_poweroff(seconds)
     except TimeoutError:
         reason = f"time-out after {seconds:.0f} s"
@@ -84,7 +87,7 @@ def native(output: Path, machine: str, cpu: str, seconds: float) -> Run:
     folder = output / "linux-native.esp"
     try:
         _run([str(REPOSITORY / "tools/uki"), str(folder / "EFI/BOOT/BOOTX64.EFI"), str(BUILD / "guests/vmlinuz"), str(INITRD), f"{CMDLINE} {NATIVE}"])
-        return _boot("linux-native", folder, machine, cpu, seconds)
+        return _boot("linux-native", folder, machine, cpu, MEMORY, seconds)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -95,7 +98,7 @@ def lintel(output: Path, machine: str, cpu: str, loads: str, seconds: float) -> 
     folder = output / f"{name}.esp"
     config = folder.with_suffix(".conf")
     words = f"{CMDLINE} -- {loads}" if loads else CMDLINE
-    config.write_text(f"[lintel]\nidle = poweroff\n[vm linux]\nmemory = 256M\nkernel = vmlinux\ninitrd = initrd.img\nconsole = uart\ncmdline = {words}\n")
+    config.write_text(f"[lintel]\nidle = poweroff\n[vm linux]\nmemory = {MEMORY}M\nkernel = vmlinux\ninitrd = initrd.img\nconsole = uart\ncmdline = {words}\n")
     files = output / f"{name}.files"
     try:
         shutil.rmtree(files, ignore_errors=True)
@@ -103,7 +106,7 @@ def lintel(output: Path, machine: str, cpu: str, loads: str, seconds: float) -> 
         (files / "vmlinux").symlink_to(BUILD / "guests/vmlinux")
         (files / "initrd.img").symlink_to(INITRD)
         _run([str(REPOSITORY / "tools/esp"), str(folder), str(BUILD / "lintel.efi"), str(config), str(files)])
-        return _boot(name, folder, machine, cpu, seconds)
+        return _boot(name, folder, machine, cpu, LINTEL_MEMORY, seconds)
     finally:
         for place in (folder, files):
             shutil.rmtree(place, ignore_errors=True)
