@@ -92,13 +92,13 @@ def native(output: Path, machine: str, cpu: str, seconds: float) -> Run:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def lintel(output: Path, machine: str, cpu: str, loads: str, seconds: float) -> Run:
-    """In a VM, with these loads (all of them without a name)."""
-    name = f"linux-{loads or 'all'}"
+def lintel(output: Path, machine: str, cpu: str, loads: str, seconds: float, more: str = "") -> Run:  # pylint: disable=too-many-arguments
+    """In a VM, with these loads (all of them without a name), and further lines of its section."""
+    name = f"linux-{loads or 'all'}" + ("-" + re.sub(r"\W+", "-", more) if more else "")
     folder = output / f"{name}.esp"
     config = folder.with_suffix(".conf")
     words = f"{CMDLINE} -- {loads}" if loads else CMDLINE
-    config.write_text(f"[lintel]\nidle = poweroff\n[vm linux]\nmemory = {MEMORY}M\nkernel = vmlinux\ninitrd = initrd.img\nconsole = uart\ncmdline = {words}\n")
+    config.write_text(f"[lintel]\nidle = poweroff\n[vm linux]\nmemory = {MEMORY}M\nkernel = vmlinux\ninitrd = initrd.img\nconsole = uart\ncmdline = {words}\n{more}\n")
     files = output / f"{name}.files"
     try:
         shutil.rmtree(files, ignore_errors=True)
