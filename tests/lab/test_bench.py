@@ -101,6 +101,13 @@ def test_the_files(tmp_path):
         assert "python3-matplotlib" in made[2]
 
 
+def test_nothing_was_measured(tmp_path):
+    """No side came to anything: the files say so, and there is no empty picture."""
+    made = report.write(report.results([outcome("kvm", "", "time-out after 5 s")], HEAD), tmp_path)
+    assert "nothing was measured" in made[-1] and "time-out after 5 s" in (tmp_path / "results.md").read_text()
+    assert not (tmp_path / "results.svg").exists()
+
+
 @pytest.mark.parametrize("arguments, said", [(["--n", "0"], "--n 0"), (["--n", "x"], "invalid int"), (["--rounds", "0"], "--rounds 0"), (["--sides", "kvn"], "--sides kvn"), (["--only", "cpuid,cpiud"], "--only cpiud")])
 def test_wrong_words(arguments, said):
     """Unknown operations and sides, no repetitions: a message, status 2, and no machine is started."""

@@ -115,6 +115,8 @@ def write(data: dict[str, Any], output: Path) -> list[str]:
     (output / "results.json").write_text(json.dumps(data, indent=1) + "\n")
     (output / "results.md").write_text(markdown(data))
     made = ["results.json", "results.md"]
+    if not data["operations"]:
+        return [*made, "no picture (nothing was measured)"]
     try:
         picture(data, [output / "results.svg", output / "results.png"])
         made += ["results.svg", "results.png"]
