@@ -533,6 +533,80 @@ static void check_resets(void)
 	report(good == 1000, "1000 resets at any moment: %u as they should be", good);
 }
 
+/* --- a disk that takes its time: a partition of the machine's --- */
+
+#define FLIGHT      4
+#define FLIGHT_SIZE 4096u
+
+static struct virtio_blk_header flight_header[FLIGHT];
+
+/* @n reads of the first pages of the disk, into as many of ->other. */
+static void take_off(unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++) {
+		struct piece p[] = { { &flight_header[i], 16, 0 },
+				     { other + i * FLIGHT_SIZE, FLIGHT_SIZE, IN },
+				     { &status, 1, IN } };
+
+		flight_header[i] =
+			(struct virtio_blk_header){ VIRTIO_BLK_T_IN, 0, i * FLIGHT_SIZE / 512 };
+		add(0, p, 3);
+	}
+	kick(0);
+}
+
+static bool is_filled(u32 seed)
+{
+	for (u32 i = 0; i < FLIGHT * FLIGHT_SIZE; i++) {
+		if (other[i] != (u8)(seed + i * 13 + (i >> 8)))
+			return false;
+	}
+	return true;
+}
+
+/* Memory is the driver's again as soon as the status reads 0: nothing of before is written to it any more. */
+static void check_in_flight(void)
+{
+	unsigned int waited = 0, kept = 0, landed = 0;
+
+	for (u32 i = 0; i < 1000; i++) {
+		u64 end;
+
+		bring_up(i & 1 ? F_EVENT_IDX : 0);
+		take_off(1 + i % FLIGHT);
+		if (i % 10 == 9)
+			landed += wait(0) == OK;
+		STATUS = 0;
+		waited += STATUS != 0;
+		while (STATUS)
+			cpu_pause();
+		fill(other, FLIGHT * FLIGHT_SIZE, i);
+		end = rdtsc() + microseconds(i % 20 ? 10 : 2000);
+		while (rdtsc() < end)
+			cpu_pause();
+		kept += is_filled(i);
+	}
+	report(waited > 500, "%u of 1000 resets had to wait for the disk", waited);
+	report(kept == 1000, "memory was left alone after %u of 1000 resets", kept);
+	report(landed == 100, "and %u of 100 requests in between were answered", landed);
+	bring_up(0);
+	report(request(0, VIRTIO_BLK_T_OUT, 0, data, 4096) == OK, "it writes");
+	report(request(0, VIRTIO_BLK_T_IN, 0, other, 4096) == OK, "and reads");
+}
+
+/* Its end, with requests at the disk: for the host to see what becomes of them. */
+static void die_in_flight(void)
+{
+	static const struct {
+		u16 limit;
+		u64 base;
+	} __packed nothing;
+
+	bring_up(0);
+	take_off(FLIGHT);
+	__asm__ volatile("lidt %0; ud2" : : "m"(nothing));
+}
+
 /* --- double fetch: another CPU changes what the VMM is about to read --- */
 
 static volatile bool flipping;
@@ -592,6 +666,13 @@ static void check_double_fetch(void)
 void guest_main(void)
 {
 	select_disk(DISK);
+	if (option("die"))
+		die_in_flight();
+	if (option("part")) {
+		check_in_flight();
+		STATUS = 0;
+		return;
+	}
 	check_discovery();
 	check_data();
 	check_layouts();

@@ -1,0 +1,66 @@
+"""Disks that take their time, and guests that do not wait for them: 1000 resets of the driver and VMs that die, with requests at a physical disk.
+Nobody hangs, nothing is lost of the VMM's memory, and another VM goes on."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from lablib.machine import boot
+from lablib.paths import REPOSITORY
+from support.exits import reports
+from support.micro import SECONDS, Guest, ends, failures, lay_out
+
+DEATHS = 5
+GUESTS = [
+    Guest("resets", "blk", "part", "disk = part:one", memory="16M"),
+    Guest("dies", "blk", "die", "disk = part:two\nrestart = always", memory="16M"),
+    Guest("witness", "blk", "", "disk = ram:8M\ndisk = ram:1M,ro", memory="16M"),
+]
+
+
+def two_partitions() -> Path:
+    """A disk of 16 MiB with two partitions."""
+    image = REPOSITORY / "build/test-disks/faults.img"
+    image.parent.mkdir(parents=True, exist_ok=True)
+    image.unlink(missing_ok=True)
+    with open(image, "wb") as file:
+        file.truncate(16 << 20)
+    script = "label: gpt\nsize=4MiB, name=one\nsize=4MiB, name=two\n"
+    subprocess.run(["/sbin/sfdisk", "--quiet", str(image)], input=script, text=True, check=True, capture_output=True)
+    return image
+
+
+@pytest.fixture(name="log", scope="module")
+def fixture_log():
+    """All of them beside each other, until one has died often enough."""
+    with boot(esp=str(lay_out("io-faults", GUESTS)), machine="bochs", name="test-io-faults", disks=[str(two_partitions())]) as m:
+        for vm in ("resets", "witness"):
+            m.console.expect(rf"lintel: vm {vm}: stopped: ", timeout=SECONDS)
+        while m.log_text().count("lintel: vm dies: stopped: ") < DEATHS:
+            m.console.expect(r"lintel: vm dies: stopped: ", timeout=SECONDS)
+        m.console.send("\x01x")
+        m.wait_poweroff(timeout=120)
+        return m.log_text()
+
+
+def test_resets(log):
+    """Memory is the driver's again as soon as the status reads 0, 1000 times; the requests in between are answered."""
+    assert ends(log)["resets"] == "debug-exit 0x0", failures(log, "blk")
+
+
+def test_deaths(log):
+    """A VM that dies with requests at the disk is reported each time, with the same amount of them, and starts again."""
+    deaths = [report for report in reports(log) if report.vm == "dies"]
+    assert len([d for d in deaths if d.end == "crash: triple fault"]) >= DEATHS
+    assert log.count("lintel: vm dies: started: ") >= DEATHS
+
+
+def test_memory_is_given_back(log):
+    """What a VM that died had is free again: each start finds as much as the one before."""
+    assert "cannot" not in log and not re.search(r"lintel: error: ", log)
+
+
+def test_witness(log):
+    """A VM beside them, on the same CPU, has every claim of its own."""
+    assert ends(log)["witness"] == "debug-exit 0x0", failures(log, "blk")
