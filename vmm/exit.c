@@ -204,7 +204,7 @@ const struct exit_handler exit_table[VMX_EXIT_REASON_COUNT] = {
 	[EXIT_INTERRUPT_WINDOW]    = { exit_nothing }, /* the next entry injects what has waited for it */
 	[EXIT_NMI_WINDOW]          = { exit_nothing }, /* likewise */
 	[EXIT_TASK_SWITCH]         = { exit_task_switch, .in_event = true },
-	[EXIT_CPUID]               = { exit_cpuid },
+	[EXIT_CPUID]               = { exit_cpuid, .at_once = true },
 	[EXIT_GETSEC]              = { exit_undefined },
 	[EXIT_HLT]                 = { exit_hlt },
 	[EXIT_INVD]                = { exit_ignored }, /* caches stay coherent: nothing to throw away */
@@ -212,7 +212,7 @@ const struct exit_handler exit_table[VMX_EXIT_REASON_COUNT] = {
 	[EXIT_RDPMC]               = { exit_general_protection },
 	[EXIT_RDTSC]               = { exit_unexpected },
 	[EXIT_RSM]                 = { exit_undefined },
-	[EXIT_VMCALL]              = { exit_vmcall },
+	[EXIT_VMCALL]              = { exit_vmcall, .at_once = true },
 	[EXIT_VMCLEAR]             = { exit_undefined },
 	[EXIT_VMLAUNCH]            = { exit_undefined },
 	[EXIT_VMPTRLD]             = { exit_undefined },
@@ -224,9 +224,9 @@ const struct exit_handler exit_table[VMX_EXIT_REASON_COUNT] = {
 	[EXIT_VMXON]               = { exit_undefined },
 	[EXIT_CR_ACCESS]           = { exit_cr_access, .qualification = true },
 	[EXIT_MOV_DR]              = { exit_unexpected },
-	[EXIT_IO_INSTRUCTION]      = { exit_io, .qualification = true },
-	[EXIT_RDMSR]               = { exit_msr_read },
-	[EXIT_WRMSR]               = { exit_msr_write },
+	[EXIT_IO_INSTRUCTION]      = { exit_io, .qualification = true, .at_once = true },
+	[EXIT_RDMSR]               = { exit_msr_read, .at_once = true },
+	[EXIT_WRMSR]               = { exit_msr_write, .at_once = true },
 	[EXIT_ENTRY_GUEST_STATE]   = { exit_entry_failure },
 	[EXIT_ENTRY_MSR_LOADING]   = { exit_entry_failure },
 	[EXIT_RESERVED_35]         = { exit_unexpected },
@@ -249,7 +249,7 @@ const struct exit_handler exit_table[VMX_EXIT_REASON_COUNT] = {
 	[EXIT_PREEMPTION_TIMER]    = { exit_nothing }, /* the run loop looks at the clock anyway */
 	[EXIT_INVVPID]             = { exit_undefined },
 	[EXIT_WBINVD]              = { exit_ignored }, /* no device here that does not snoop */
-	[EXIT_XSETBV]              = { exit_xsetbv },
+	[EXIT_XSETBV]              = { exit_xsetbv, .at_once = true },
 	[EXIT_APIC_WRITE]          = { exit_apic_write, .qualification = true },
 	[EXIT_RDRAND]              = { exit_unexpected },
 	[EXIT_INVPCID]             = { exit_unexpected },
@@ -341,10 +341,16 @@ static enum exit_next stopped(struct vcpu *vcpu)
 	return EXIT_STOPPED;
 }
 
+/* Whoever has something for the vCPU need not interrupt this CPU: it looks before the next entry. */
+static void leave_guest(struct vcpu *vcpu)
+{
+	atomic_store_explicit(&vcpu->mode, VCPU_OUT, memory_order_relaxed);
+}
+
 /*
- * May the guest be entered again without a look around? While an exit is handled the vCPU is still "in the
- * guest" (enum vcpu_mode): what comes for it meanwhile kicks it, and the kick is seen here, or it is an
- * interrupt of this CPU's that makes the guest exit again. The end of its VM kicks the CPU.
+ * May the guest be entered again without a look around? Meanwhile the vCPU was still "in the guest" (enum
+ * vcpu_mode): what came for it has kicked it, and the kick is seen here, or it is an interrupt of this CPU's
+ * that makes the guest exit again. The end of its VM kicks the CPU.
  */
 static bool nobody_kicked(const struct vcpu *vcpu)
 {
@@ -357,6 +363,7 @@ static enum outcome exit_odd(struct vcpu *vcpu, unsigned int basic)
 {
 	if (basic >= VMX_EXIT_REASON_COUNT)
 		return exit_unexpected(vcpu);
+	leave_guest(vcpu);
 	vcpu->exits[basic]++;
 	if (vcpu->exit_reason & EXIT_REASON_ENTRY_FAILURE)
 		return exit_entry_failure(vcpu);
@@ -377,6 +384,8 @@ enum exit_next exit_dispatch(struct vcpu *vcpu)
 		const struct exit_handler *h = &exit_table[reason];
 
 		vcpu->exits[reason]++;
+		if (!h->at_once)
+			leave_guest(vcpu);
 		if (h->qualification | h->in_event)
 			exit_prepare(vcpu, h);
 		outcome = h->handle(vcpu);

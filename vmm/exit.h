@@ -40,6 +40,7 @@ struct exit_handler {
 	enum outcome (*handle)(struct vcpu *vcpu);
 	bool qualification; /* the handler reads vcpu->exit_qualification */
 	bool in_event;      /* can strike in the middle of an event delivery */
+	bool at_once;       /* may answer OUTCOME_DONE: the vCPU stays "in the guest" meanwhile */
 };
 extern const struct exit_handler exit_table[VMX_EXIT_REASON_COUNT];
 
