@@ -139,11 +139,12 @@ def test_wget(guests, tmp_path):
 def test_nc_between_guests(guests, megabytes):
     """Bytes that one guest sends to the other arrive as they were, in TCP segments that are larger than a frame: nobody between them cuts or sums them."""
     two = guests.on("two")
-    two.output("rm -f /tmp/got; { nc -l -p 6000 < /dev/null | sha256sum > /tmp/got & } 2>/dev/null")
+    two.output("rm -f /tmp/got; { sleep 100000 | nc -l -p 6000 | sha256sum > /tmp/got & } 2>/dev/null")
     one = guests.on("one")
     before = sent(one)
-    # Numbers: no line is like another, and nothing of it need be kept.
-    stream = f"seq 1 1000000000 | head -c {megabytes << 20}"
+    # busybox's seq would write it line by line; 10 MB at random are made once, and sent as often as it takes.
+    one.output("head -c 10485760 /dev/urandom > /tmp/data", TRANSFER)
+    stream = f"for n in $(seq {megabytes // 10}); do cat /tmp/data; done"
     expected = one.output(f"{stream} | sha256sum", TRANSFER).split()[0]
     one.output(f"{stream} | nc -w 60 {ADDRESSES['two']} 6000", TRANSFER)
     frames, size = (after - start for start, after in zip(before, sent(one)))
