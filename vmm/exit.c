@@ -41,7 +41,7 @@ static enum outcome exit_nothing(struct vcpu *vcpu)
 static enum outcome exit_ignored(struct vcpu *vcpu)
 {
 	(void)vcpu;
-	return OUTCOME_ADVANCE;
+	return OUTCOME_DONE;
 }
 
 /*
@@ -207,7 +207,7 @@ const struct exit_handler exit_table[VMX_EXIT_REASON_COUNT] = {
 	[EXIT_CPUID]               = { exit_cpuid, .at_once = true },
 	[EXIT_GETSEC]              = { exit_undefined },
 	[EXIT_HLT]                 = { exit_hlt },
-	[EXIT_INVD]                = { exit_ignored }, /* caches stay coherent: nothing to throw away */
+	[EXIT_INVD]                = { exit_ignored, .at_once = true }, /* caches stay coherent: nothing to throw away */
 	[EXIT_INVLPG]              = { exit_unexpected },
 	[EXIT_RDPMC]               = { exit_general_protection },
 	[EXIT_RDTSC]               = { exit_unexpected },
@@ -248,7 +248,7 @@ const struct exit_handler exit_table[VMX_EXIT_REASON_COUNT] = {
 	[EXIT_RDTSCP]              = { exit_unexpected },
 	[EXIT_PREEMPTION_TIMER]    = { exit_nothing }, /* the run loop looks at the clock anyway */
 	[EXIT_INVVPID]             = { exit_undefined },
-	[EXIT_WBINVD]              = { exit_ignored }, /* no device here that does not snoop */
+	[EXIT_WBINVD]              = { exit_ignored, .at_once = true }, /* no device here that does not snoop */
 	[EXIT_XSETBV]              = { exit_xsetbv, .at_once = true },
 	[EXIT_APIC_WRITE]          = { exit_apic_write, .qualification = true },
 	[EXIT_RDRAND]              = { exit_unexpected },

@@ -14,7 +14,7 @@ from support import baseline, tiny
 from support.esp import BUILD, IMAGE, make_esp
 from support.exits import report_of, reports
 
-N = 100
+N = 1000
 SECONDS = 300
 ELF = BUILD / "exitbench.elf"
 
