@@ -9,19 +9,23 @@ from support.exits import Report, report_of
 from support.root import BOOT_SECONDS, config
 from support.shell import Shell
 
-# A RAM disk for each depth, so that the counts of Lintel's report are apart: /dev/vdb is disk 1, /dev/vdc is disk 2.
+# A disk for each depth, so that the counts of Lintel's report are apart: /dev/vdb is disk 1, in RAM, which answers at once; /dev/vdc is disk 2, a
+# partition of the machine's, which takes its time.
+DISKS = "disk = ram:8M\ndisk = part:lintel-scratch\n"
 DEPTHS = {1: 1, 32: 2}
 REQUESTS = 2000
 
 
 def run(name: str, lintel: str, cpus: int) -> Report:
-    """The guest from its disk; REQUESTS random reads of 4 KiB of each RAM disk. Its report."""
-    text = config().replace("[lintel]\n", f"[lintel]\n{lintel}\n", 1) + "disk = ram:8M\n" * len(DEPTHS)
+    """The guest from its disk; REQUESTS random reads of 4 KiB of each disk. Its report."""
+    text = config().replace("[lintel]\n", f"[lintel]\n{lintel}\n", 1) + DISKS
     with boot(esp=make_esp(name, text), disks=[str(fresh_disk(name))], net="user", name=f"test-{name}", cpus=cpus) as machine:
         shell = Shell(machine).wait_ready(BOOT_SECONDS)
         for depth, disk in DEPTHS.items():
             device = "/dev/vd" + "abc"[disk]
-            command = f"fio --name=job --filename={device} --rw=randread --bs=4k --iodepth={depth} --number_ios={REQUESTS} --size=8m --io_size=64m --ioengine=libaio --direct=1 --randrepeat=1 --output-format=terse"
+            # As programs do that have much to ask for: half of the depth at a time, in one system call.
+            batch = f"--iodepth_batch={depth // 2} --iodepth_batch_complete_min={depth // 2}" if depth > 1 else ""
+            command = f"fio --name=job --filename={device} --rw=randread --bs=4k --iodepth={depth} --number_ios={REQUESTS} --size=8m --io_size=64m --ioengine=libaio --direct=1 --randrepeat=1 {batch} --output-format=terse"
             result = shell.run(command, 600)
             assert result.status == 0, result.output
         return report_of(shell.poweroff(), "debian")
@@ -32,7 +36,7 @@ def costs(report: Report) -> dict[int, tuple[float, float]]:
     found = {}
     for depth, disk in DEPTHS.items():
         requests = report.device(f"disk {disk} requests")
-        assert requests >= REQUESTS
+        assert requests >= 0.9 * REQUESTS, "some of them are merged by Linux, no more"
         found[depth] = (report.device(f"port virtio-blk{disk}") / requests, report.device(f"disk {disk} interrupts") / requests)
         assert report.device(f"disk {disk} sectors copied") == 0, "data goes straight to guest memory"
         print(f"depth {depth}: {found[depth][0]:.3f} kicks and {found[depth][1]:.3f} interrupts for each of {requests} requests")
@@ -43,7 +47,7 @@ def test_kicks():
     """Without a CPU that polls, a request alone costs one kick; of 32 at once many share one."""
     found = costs(run("io-kicks", "", 1))
     assert found[1][0] <= 1.1 and found[1][1] <= 1.1
-    assert found[32][0] <= 0.25
+    assert found[32][0] <= 0.1 and found[32][1] <= 1.0
 
 
 @pytest.mark.parametrize("cpus", [2])

@@ -14,7 +14,7 @@ from lablib.ports import free_port
 from support.disk import fresh_disk
 from support.esp import CMDLINE, linux, make_esp
 from support.ether import ARP, CARD, IPV4, Peer, free_ports
-from support.exits import reports
+from support.exits import report_of, reports
 from support.linux_checks import alarming
 from support.network import make_file
 from support.shell import PROMPT, READY, Shell
@@ -174,6 +174,10 @@ def test_counters(guests):
         counts = re.search(rf"lintel: vm {vm}: net 0: lan0: sent (\d+) frames, (\d+) bytes; received (\d+), (\d+) bytes", log)
         assert counts, f"no counters of vm {vm}"
         assert int(counts[2]) > 8 << 20 and int(counts[4]) > 8 << 20
+        kicks = report_of(log, vm).device("port virtio-net")
+        moved = (int(counts[2]) + int(counts[4])) >> 20
+        print(f"vm {vm}: {kicks / moved:.1f} kicks for each of {moved} MB (P17), {int(counts[1])} frames sent")
+        assert 0 < kicks <= int(counts[1]) + 100, "no more kicks than frames, but for buffers and control"
 
 
 # --- the uplink, with bare frames
