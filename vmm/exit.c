@@ -378,8 +378,10 @@ enum exit_next exit_dispatch(struct vcpu *vcpu)
 
 	vcpu->exit_reason = reason;
 	vcpu->log[vcpu->log_next++ % VCPU_LOG] = reason;
-	if (unlikely(vcpu->pv.eoi_offered))
+	if (unlikely(vcpu->pv.eoi_offered)) {
 		pv_eoi_collect(vcpu);
+		leave_guest(vcpu); /* an interrupt may have waited for that EOI */
+	}
 	if (likely(reason < VMX_EXIT_REASON_COUNT)) {
 		const struct exit_handler *h = &exit_table[reason];
 
