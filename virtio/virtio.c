@@ -163,8 +163,9 @@ void virtio_set_polled(struct virtio_device *dev, bool polled)
 
 bool virtio_poll(struct virtio_device *dev)
 {
+	const struct virtio_ops *ops = dev->type->ops;
 	u64 deferred = dev->deferred;
-	bool found = false;
+	bool found = ops->busy && ops->busy(dev->ctx);
 
 	dev->deferred = 0;
 	for (unsigned int q = 0; q < dev->type->queues; q++) {

@@ -117,7 +117,10 @@ void virtio_kick(struct virtio_device *dev, unsigned int queue);
  */
 void virtio_set_polled(struct virtio_device *dev, bool polled);
 
-/* Look at all queues, as if the driver had kicked those that it has added something to. Was there any? */
+/*
+ * Look at all queues, as if the driver had kicked those that it has added something to. Was there any, or has the
+ * device requests that are not answered yet, whose end the driver is likely to follow with the next?
+ */
 bool virtio_poll(struct virtio_device *dev);
 
 /* --- for devices --- */

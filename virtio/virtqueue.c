@@ -223,9 +223,12 @@ void virtqueue_disable_kicks(struct virtqueue *q)
 {
 	if (!usable(q))
 		return;
-	/* The entry before the next one is added after 65535 others, if ever. */
+	/*
+	 * As far away as can be. Not the entry before the next one: a driver that adds a batch, one by one, asks
+	 * once at its end whether an entry of the batch is the event, and this side may have taken some already.
+	 */
 	if (q->event_idx)
-		put_u16(q, avail_event(q), (u16)(q->last_avail - 1));
+		put_u16(q, avail_event(q), (u16)(q->last_avail + 0x8000));
 	else
 		put_u16(q, q->used + VIRTQ_RING_FLAGS, VIRTQ_USED_NO_NOTIFY);
 }

@@ -6,10 +6,11 @@
 #include "vmm/vm.h"
 
 /*
- * It sleeps after so long without work: long enough for a guest that waits for the answer to its last request
- * to send the next one.
+ * It sleeps after so long without work: long enough for a guest that has got the answers to a batch of requests
+ * to look at them all and send the next batch, also if it computes a little in between. The CPU has nothing else
+ * to do: only power is at stake.
  */
-#define PATIENCE_HZ 2000
+#define PATIENCE_HZ 100
 
 static int io_cpu = IOCPU_NONE;
 static atomic_bool asleep;

@@ -10,7 +10,7 @@ static struct virtio_device dev;
 static struct virtqueue queue;
 static struct driver_queue d;
 static unsigned int looks, wakes;
-static bool defers;
+static bool defers, busy;
 
 /* A device that gives every buffer back, or puts that off. */
 static void on_kick(void *ctx, unsigned int q)
@@ -28,6 +28,12 @@ static void on_kick(void *ctx, unsigned int q)
 		while (virtio_pop(&dev, q, &chain))
 			virtio_push(&dev, q, &chain, 0);
 	} while (virtio_enable_kicks(&dev, q));
+}
+
+static bool is_busy(void *ctx)
+{
+	(void)ctx;
+	return busy;
 }
 
 static void on_kicked(void *ctx)
@@ -55,7 +61,7 @@ static void bring_up(bool event_idx)
 
 static int setup(void **state)
 {
-	static const struct virtio_ops ops = { .kick = on_kick };
+	static const struct virtio_ops ops = { .kick = on_kick, .busy = is_busy };
 	static const u16 sizes[] = { SIZE };
 	static const struct virtio_type type = {
 		.id = 4, .ops = &ops, .queues = 1, .queue_size = sizes
@@ -66,7 +72,7 @@ static int setup(void **state)
 	host = fake_host;
 	host.kicked = on_kicked;
 	looks = wakes = 0;
-	defers = false;
+	defers = busy = false;
 	virtio_init(&dev, &type, &host, NULL, &queue, 0);
 	return 0;
 }
@@ -83,12 +89,20 @@ static u16 add(void)
 	return driver_add(&d, DATA, 16, false);
 }
 
+/* Has a driver that has added the last @added entries to kick? virtio, "Available Buffer Notification Suppression". */
+static bool wants_kick_for(bool event_idx, u16 added)
+{
+	if (event_idx)
+		return (u16)(d.idx - driver_kick_event(&d) - 1) < added;
+	return !(peek16(d.used + VIRTQ_RING_FLAGS) & VIRTQ_USED_NO_NOTIFY);
+}
+
 /* Would a driver kick for what it adds next? */
 static bool wants_kick(bool event_idx)
 {
 	if (event_idx)
 		return driver_kick_event(&d) == d.idx;
-	return !(peek16(d.used + VIRTQ_RING_FLAGS) & VIRTQ_USED_NO_NOTIFY);
+	return wants_kick_for(false, 1);
 }
 
 static void polled(bool event_idx)
@@ -134,6 +148,33 @@ static void by_event_index(void **state)
 	polled(true);
 }
 
+/*
+ * Claim: a driver that adds a batch and asks once at its end need not kick either, however much of the batch has
+ * been taken by then.
+ */
+static void batch(void **state)
+{
+	(void)state;
+	for (unsigned int event_idx = 0; event_idx < 2; event_idx++) {
+		virtio_set_polled(&dev, false);
+		bring_up(event_idx);
+		virtio_set_polled(&dev, true);
+		for (u16 taken = 0; taken <= SIZE; taken++) {
+			for (u16 i = 0; i < SIZE; i++) {
+				if (i == taken)
+					virtio_poll(&dev);
+				add();
+			}
+			if (taken == SIZE)
+				virtio_poll(&dev);
+			assert_false(wants_kick_for(event_idx, SIZE));
+			virtio_poll(&dev);
+			while (driver_take(&d) >= 0)
+				;
+		}
+	}
+}
+
 /* Claim: what the device has put off is done by the next poll. */
 static void deferred(void **state)
 {
@@ -148,6 +189,20 @@ static void deferred(void **state)
 	assert_int_equal(driver_take(&d), -1);
 	assert_true(virtio_poll(&dev));
 	assert_int_equal(driver_take(&d), head);
+}
+
+/* Claim: who polls does not go to sleep while a request is on its way: the next one comes when it is answered. */
+static void on_its_way(void **state)
+{
+	(void)state;
+	bring_up(true);
+	virtio_set_polled(&dev, true);
+	assert_false(virtio_poll(&dev));
+	busy = true;
+	assert_true(virtio_poll(&dev));
+	assert_int_equal(looks, 0);
+	busy = false;
+	assert_false(virtio_poll(&dev));
 }
 
 /* Claim: nothing is looked at before DRIVER_OK or after a fault, and a lie about the index breaks the queue. */
@@ -171,7 +226,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(by_flag, setup, teardown),
 		cmocka_unit_test_setup_teardown(by_event_index, setup, teardown),
+		cmocka_unit_test_setup_teardown(batch, setup, teardown),
 		cmocka_unit_test_setup_teardown(deferred, setup, teardown),
+		cmocka_unit_test_setup_teardown(on_its_way, setup, teardown),
 		cmocka_unit_test_setup_teardown(dead, setup, teardown),
 	};
 
