@@ -57,53 +57,60 @@ u64 guest_mem_host(const struct guest_mem *mem, gpa_t gpa, u64 len, hpa_t *hpa)
 
 /*
  * A word that the guest's other CPUs use as one, such as the index of a ring, is one access: of a
- * copy byte by byte they, or we, could see a half. False: not a word that lies on its boundary.
+ * copy byte by byte they, or we, could see a half.
  */
-static bool load_word(void *dst, const u8 *src, u64 len)
-{
-	u64 word;
+#define LOAD_WORD(type, dst, src)                                                                  \
+	({                                                                                         \
+		type word_ = __atomic_load_n((const type *)(const void *)(src), __ATOMIC_RELAXED); \
+		memcpy(dst, &word_, sizeof(word_));                                                \
+	})
 
+#define STORE_WORD(type, dst, src)                                                \
+	({                                                                        \
+		type word_;                                                       \
+		memcpy(&word_, src, sizeof(word_));                               \
+		__atomic_store_n((type *)(void *)(dst), word_, __ATOMIC_RELAXED); \
+	})
+
+static void load(u8 *dst, const u8 *src, u64 len)
+{
 	switch (IS_ALIGNED((uintptr_t)src, len) ? len : 0) {
-	case 2: word = __atomic_load_n((const u16 *)(const void *)src, __ATOMIC_RELAXED); break;
-	case 4: word = __atomic_load_n((const u32 *)(const void *)src, __ATOMIC_RELAXED); break;
-	case 8: word = __atomic_load_n((const u64 *)(const void *)src, __ATOMIC_RELAXED); break;
-	default: return false;
+	case 2: LOAD_WORD(u16, dst, src); break;
+	case 4: LOAD_WORD(u32, dst, src); break;
+	case 8: LOAD_WORD(u64, dst, src); break;
+	default: memcpy(dst, src, len);
 	}
-	memcpy(dst, &word, len);
-	return true;
+	/* The copy is the truth from here on: the compiler may not go back to the guest. */
+	__asm__ volatile("" : : : "memory");
 }
 
-static bool store_word(u8 *dst, const void *src, u64 len)
+static void store(u8 *dst, const u8 *src, u64 len)
 {
-	u64 word = 0;
-
-	if (len > sizeof(word) || !IS_ALIGNED((uintptr_t)dst, len))
-		return false;
-	memcpy(&word, src, len);
-	switch (len) {
-	case 2: __atomic_store_n((u16 *)(void *)dst, (u16)word, __ATOMIC_RELAXED); break;
-	case 4: __atomic_store_n((u32 *)(void *)dst, (u32)word, __ATOMIC_RELAXED); break;
-	case 8: __atomic_store_n((u64 *)(void *)dst, word, __ATOMIC_RELAXED); break;
-	default: return false;
+	switch (IS_ALIGNED((uintptr_t)dst, len) ? len : 0) {
+	case 2: STORE_WORD(u16, dst, src); break;
+	case 4: STORE_WORD(u32, dst, src); break;
+	case 8: STORE_WORD(u64, dst, src); break;
+	default: memcpy(dst, src, len);
 	}
-	return true;
 }
 
+/* Nearly everything lies in one slot; what does not is copied only if all of it is there. */
 bool guest_read(const struct guest_mem *mem, gpa_t gpa, void *buf, size_t len)
 {
 	u8 *dst = buf;
 	u64 run;
+	const u8 *src = guest_ptr(mem, gpa, &run);
 
+	if (likely(src && len <= run)) {
+		load(dst, src, len);
+		return true;
+	}
 	if (!guest_mem_contains(mem, gpa, len))
 		return false;
 	for (; len; len -= run, gpa += run, dst += run) {
-		const u8 *src = guest_ptr(mem, gpa, &run);
-
+		src = guest_ptr(mem, gpa, &run);
 		run = MIN(run, len);
-		if (!load_word(dst, src, run))
-			memcpy(dst, src, run);
-		/* The copy is the truth from here on: the compiler may not go back to the guest. */
-		__asm__ volatile("" : : : "memory");
+		load(dst, src, run);
 	}
 	return true;
 }
@@ -112,15 +119,18 @@ bool guest_write(const struct guest_mem *mem, gpa_t gpa, const void *buf, size_t
 {
 	const u8 *src = buf;
 	u64 run;
+	u8 *dst = guest_ptr(mem, gpa, &run);
 
+	if (likely(dst && len <= run)) {
+		store(dst, src, len);
+		return true;
+	}
 	if (!guest_mem_contains(mem, gpa, len))
 		return false;
 	for (; len; len -= run, gpa += run, src += run) {
-		u8 *dst = guest_ptr(mem, gpa, &run);
-
+		dst = guest_ptr(mem, gpa, &run);
 		run = MIN(run, len);
-		if (!store_word(dst, src, run))
-			memcpy(dst, src, run);
+		store(dst, src, run);
 	}
 	return true;
 }

@@ -32,6 +32,23 @@ int guest_mem_add(struct guest_mem *mem, gpa_t gpa, u64 size, u8 *host) __must_c
  */
 bool guest_read(const struct guest_mem *mem, gpa_t gpa, void *buf, size_t len) __must_check;
 bool guest_write(const struct guest_mem *mem, gpa_t gpa, const void *buf, size_t len) __must_check;
+
+/*
+ * guest_read of 8 bytes, by one access, wherever they lie. For what is read again and again, such as the entries of
+ * page tables: nearly always it is in the first slot.
+ */
+static inline __must_check bool guest_read_u64(const struct guest_mem *mem, gpa_t gpa, u64 *value)
+{
+	typedef u64 __attribute__((aligned(1), may_alias)) any_u64;
+	const struct guest_mem_slot *s = &mem->slot[0];
+	u64 off = gpa - s->gpa;
+
+	if (unlikely(off >= s->size || s->size - off < sizeof(*value)))
+		return guest_read(mem, gpa, value, sizeof(*value));
+	*value = *(const volatile any_u64 *)(s->host + off);
+	return true;
+}
+
 bool guest_clear(const struct guest_mem *mem, gpa_t gpa, size_t len) __must_check;
 
 /*

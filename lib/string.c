@@ -3,7 +3,7 @@
 #if !__STDC_HOSTED__
 
 /* REP MOVSB/STOSB: fast on every CPU with VT-x and EPT (ERMSB), and needs no vector register. */
-void *memcpy(void *restrict dst, const void *restrict src, size_t n)
+void *(memcpy)(void *restrict dst, const void *restrict src, size_t n)
 {
 	void *d = dst;
 
@@ -23,7 +23,7 @@ void *memmove(void *dst, const void *src, size_t n)
 	return dst;
 }
 
-void *memset(void *dst, int c, size_t n)
+void *(memset)(void *dst, int c, size_t n)
 {
 	void *d = dst;
 

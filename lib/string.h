@@ -20,6 +20,10 @@ size_t strnlen(const char *s, size_t max);
 int strcmp(const char *a, const char *b);
 int strncmp(const char *a, const char *b, size_t n);
 char *strchr(const char *s, int c);
+
+/* A few bytes, of a number known at compile time, are moves: REP has to get going first. */
+#	define memcpy(dst, src, n) __builtin_memcpy(dst, src, n)
+#	define memset(dst, c, n)   __builtin_memset(dst, c, n)
 #endif
 
 /*

@@ -286,6 +286,8 @@ static bool decode_operands(struct decoder *d, const struct opcode *o, struct mm
 	if ((o->flags & (IMM8 | IMMZ)) && !decode_immediate(d, o->flags, insn))
 		return false;
 	insn->access = access_of(insn, o->flags);
+	insn->plain = insn->op == INSN_MOV && insn->size >= 4 && insn->reg_size == insn->size &&
+		      insn->access != INSN_COPY;
 	return true;
 }
 

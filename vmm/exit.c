@@ -242,7 +242,7 @@ const struct exit_handler exit_table[VMX_EXIT_REASON_COUNT] = {
 	[EXIT_VIRTUALIZED_EOI]     = { exit_virtualized_eoi, .qualification = true },
 	[EXIT_GDTR_IDTR_ACCESS]    = { exit_unexpected },
 	[EXIT_LDTR_TR_ACCESS]      = { exit_unexpected },
-	[EXIT_EPT_VIOLATION]       = { exit_ept_violation, .qualification = true, .in_event = true },
+	[EXIT_EPT_VIOLATION]       = { exit_ept_violation, .qualification = true, .in_event = true, .at_once = true },
 	[EXIT_EPT_MISCONFIGURATION] = { exit_ept_misconfiguration, .in_event = true },
 	[EXIT_INVEPT]              = { exit_undefined },
 	[EXIT_RDTSCP]              = { exit_unexpected },
@@ -394,9 +394,9 @@ enum exit_next exit_dispatch(struct vcpu *vcpu)
 	} else {
 		outcome = exit_odd(vcpu, reason & EXIT_REASON_BASIC);
 	}
-	if (outcome >= OUTCOME_ADVANCE)
+	if (outcome & OUTCOME_ADVANCE_BIT)
 		advance(vmcs_read(VM_EXIT_INSTRUCTION_LENGTH));
-	if (outcome == OUTCOME_DONE && likely(nobody_kicked(vcpu)))
+	if ((outcome & OUTCOME_AT_ONCE_BIT) && likely(nobody_kicked(vcpu)))
 		return EXIT_AT_ONCE;
 	return likely(vcpu->vm->state == VM_RUNNING) ? EXIT_LOOK : stopped(vcpu);
 }

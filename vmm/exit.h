@@ -7,23 +7,27 @@
 #include "lib/types.h"
 #include "vmm/vcpu.h"
 
+/* OUTCOME_* in bits, so that each question about it is one test. */
+#define OUTCOME_AT_ONCE_BIT 0x1u
+#define OUTCOME_ADVANCE_BIT 0x2u
+
 enum outcome {
-	OUTCOME_STOP,   /* vm_stop has been called */
-	OUTCOME_RESUME, /* enter the guest again as it is */
-	/* From here on the instruction at RIP is finished. */
-	OUTCOME_ADVANCE, /* the instruction is done: go on behind it */
+	OUTCOME_RESUME = 0, /* enter the guest again as it is */
 	/*
 	 * The same, and nothing that the run loop looks after has changed (events, local APIC, timers, HLT),
 	 * but for what has kicked the vCPU or its CPU: the guest may be entered again at once.
 	 */
-	OUTCOME_DONE,
+	OUTCOME_REENTER = OUTCOME_AT_ONCE_BIT,
+	OUTCOME_ADVANCE = OUTCOME_ADVANCE_BIT, /* the instruction is done: go on behind it */
+	OUTCOME_DONE = OUTCOME_ADVANCE_BIT | OUTCOME_AT_ONCE_BIT, /* both */
+	OUTCOME_STOP = 0x4u,                                      /* vm_stop has been called */
 };
 
 /* What an exit leaves to be done. */
 enum exit_next {
 	EXIT_STOPPED, /* the VM has stopped */
 	EXIT_LOOK,    /* look for what there is for the vCPU before it is entered again */
-	EXIT_AT_ONCE, /* OUTCOME_DONE, and nobody has kicked it: the entry needs no preparation */
+	EXIT_AT_ONCE, /* one of these, and nobody has kicked it: the entry needs no preparation */
 };
 
 /* Handle the exit that the current VMCS tells of. */
@@ -40,7 +44,7 @@ struct exit_handler {
 	enum outcome (*handle)(struct vcpu *vcpu);
 	bool qualification; /* the handler reads vcpu->exit_qualification */
 	bool in_event;      /* can strike in the middle of an event delivery */
-	bool at_once;       /* may answer OUTCOME_DONE: the vCPU stays "in the guest" meanwhile */
+	bool at_once; /* may answer OUTCOME_DONE or OUTCOME_REENTER: the vCPU stays "in the guest" meanwhile */
 };
 extern const struct exit_handler exit_table[VMX_EXIT_REASON_COUNT];
 

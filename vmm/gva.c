@@ -2,6 +2,7 @@
 #include "lib/errno.h"
 #include "lib/guest_mem.h"
 #include "lib/x86.h"
+#include "vmm/vcpu.h"
 #include "vmm/vm.h"
 
 #define PTE_PRESENT  BIT(0)
@@ -28,14 +29,36 @@ static const struct paging_mode mode_32_pse = { 2, 10, 4, 2, 2 };
 static const struct paging_mode mode_pae = { 3, 9, 8, 2, 2 };
 static const struct paging_mode mode_4level = { 4, 9, 8, 3, 4 };
 
+/* How the guest translates now. */
+struct paging {
+	const struct paging_mode *mode; /* NULL: it does not */
+	gpa_t root;
+};
+
 /* A walk under way. */
 struct walk {
 	struct vcpu *vcpu;
 	const struct paging_mode *mode;
 	u64 linear;
 	u32 access;
-	u64 rights; /* PTE_WRITE and PTE_USER, as far as all levels so far give them */
+	u64 rights;              /* PTE_WRITE and PTE_USER, as far as all levels so far give them */
+	struct gva_trail *trail; /* what is to be remembered of it, or NULL */
 };
+
+static struct paging paging_now(void)
+{
+	u64 cr3, cr4;
+
+	if (!(vmcs_read(GUEST_CR0) & CR0_PG))
+		return (struct paging){ NULL, 0 };
+	cr3 = vmcs_read(GUEST_CR3);
+	if (likely(vmcs_read(GUEST_IA32_EFER) & EFER_LMA))
+		return (struct paging){ &mode_4level, cr3 & PTE_FRAME };
+	cr4 = vmcs_read(GUEST_CR4);
+	if (cr4 & CR4_PAE)
+		return (struct paging){ &mode_pae, cr3 & GENMASK(31, 5) };
+	return (struct paging){ cr4 & CR4_PSE ? &mode_32_pse : &mode_32, cr3 & GENMASK(31, 12) };
+}
 
 u32 gva_privilege(void)
 {
@@ -86,6 +109,15 @@ static gpa_t leaf_gpa(const struct walk *w, unsigned int level, u64 entry)
 	return (entry & PTE_FRAME & ~mask) | (w->linear & mask);
 }
 
+static inline bool read_entry(const struct vcpu *vcpu, const struct paging_mode *mode, gpa_t where,
+			      u64 *entry)
+{
+	if (likely(mode->entry_size == sizeof(*entry)))
+		return guest_read_u64(&vcpu->vm->mem, where, entry);
+	*entry = 0;
+	return guest_read(&vcpu->vm->mem, where, entry, mode->entry_size);
+}
+
 /* 0; -EFAULT: a page fault with *@error; -EAGAIN: an entry was changed under the walk. */
 static int walk_once(struct walk *w, gpa_t table, gpa_t *gpa, u32 *error)
 {
@@ -96,13 +128,14 @@ static int walk_once(struct walk *w, gpa_t table, gpa_t *gpa, u32 *error)
 	for (unsigned int level = m->levels; level; level--) {
 		u64 index = w->linear >> (12 + m->bits * (level - 1)) & ((1u << m->bits) - 1);
 		gpa_t where = table + index * m->entry_size;
-		u64 entry = 0;
+		u64 entry;
 		bool leaf;
 		int err = 0;
 
-		if (!guest_read(&w->vcpu->vm->mem, where, &entry, m->entry_size) ||
-		    !(entry & PTE_PRESENT))
+		if (!read_entry(w->vcpu, m, where, &entry) || !(entry & PTE_PRESENT))
 			return -EFAULT;
+		if (w->trail)
+			w->trail->step[m->levels - level] = (struct gva_step){ where, entry };
 		leaf = is_leaf(m, level, entry);
 		if (level <= m->rights_max)
 			w->rights &= entry;
@@ -138,25 +171,53 @@ static bool walk(struct walk *w, gpa_t table, gpa_t *gpa, u32 *error)
 	return !err;
 }
 
-bool gva_translate(struct vcpu *vcpu, u64 linear, u32 access, gpa_t *gpa, struct gva_fault *fault)
+static bool translate(struct walk *w, gpa_t *gpa, struct gva_fault *fault)
 {
-	struct walk w = { .vcpu = vcpu, .mode = &mode_4level, .linear = linear, .access = access };
-	u64 cr3, root = PTE_FRAME;
+	struct paging paging = paging_now();
 
-	if (!(vmcs_read(GUEST_CR0) & CR0_PG)) {
-		*gpa = linear & 0xffffffff;
+	if (w->trail)
+		*w->trail = (struct gva_trail){ .mode = paging.mode, .root = paging.root };
+	if (!paging.mode) {
+		*gpa = w->linear & 0xffffffff;
 		return true;
 	}
-	cr3 = vmcs_read(GUEST_CR3);
-	if (!(vmcs_read(GUEST_IA32_EFER) & EFER_LMA)) {
-		u64 cr4 = vmcs_read(GUEST_CR4);
+	if (paging.mode != &mode_4level)
+		w->linear = (u32)w->linear;
+	w->mode = paging.mode;
+	fault->address = w->linear;
+	return walk(w, paging.root, gpa, &fault->error);
+}
 
-		w.linear = (u32)linear;
-		w.mode = cr4 & CR4_PAE ? &mode_pae : cr4 & CR4_PSE ? &mode_32_pse : &mode_32;
-		root = cr4 & CR4_PAE ? GENMASK(31, 5) : GENMASK(31, 12);
+bool gva_translate(struct vcpu *vcpu, u64 linear, u32 access, gpa_t *gpa, struct gva_fault *fault)
+{
+	struct walk w = { .vcpu = vcpu, .linear = linear, .access = access };
+
+	return translate(&w, gpa, fault);
+}
+
+bool gva_translate_code(struct vcpu *vcpu, u64 linear, gpa_t *gpa, struct gva_trail *trail)
+{
+	struct walk w = { .vcpu = vcpu, .linear = linear, .access = GVA_FETCH, .trail = trail };
+	struct gva_fault fault;
+
+	return translate(&w, gpa, &fault);
+}
+
+/* An entry of 0 is of no step: those have PTE_PRESENT. */
+bool gva_trail_holds(struct vcpu *vcpu, const struct gva_trail *trail)
+{
+	struct paging paging = paging_now();
+	const struct gva_step *step = trail->step;
+
+	if (paging.mode != trail->mode || paging.root != trail->root)
+		return false;
+	for (; step < trail->step + ARRAY_SIZE(trail->step) && step->entry; step++) {
+		u64 entry;
+
+		if (!read_entry(vcpu, paging.mode, step->where, &entry) || entry != step->entry)
+			return false;
 	}
-	fault->address = w.linear;
-	return walk(&w, cr3 & root, gpa, &fault->error);
+	return true;
 }
 
 static size_t to_page_end(u64 linear, size_t len)

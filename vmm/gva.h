@@ -3,7 +3,8 @@
 #define VMM_GVA_H
 
 #include "lib/types.h"
-#include "vmm/vcpu.h"
+
+struct vcpu;
 
 /* Who wants what: the bits of a page fault's error code. SDM, "Interrupt 14--Page-Fault Exception". */
 enum gva_access {
@@ -20,6 +21,16 @@ struct gva_fault {
 	u32 error;
 };
 
+/* The paging mode and the entries that a translation went by, to see later whether it still holds. */
+struct gva_trail {
+	const struct paging_mode *mode;
+	gpa_t root;
+	struct gva_step {
+		gpa_t where;
+		u64 entry;
+	} step[4];
+};
+
 /* GVA_USER if the vCPU is at privilege level 3, else 0: to be or-ed to the access. */
 u32 gva_privilege(void);
 
@@ -30,6 +41,16 @@ u32 gva_privilege(void);
  */
 bool gva_translate(struct vcpu *vcpu, u64 linear, u32 access, gpa_t *gpa,
 		   struct gva_fault *fault) __must_check;
+
+/* The same for code that the processor has just executed; *@trail is what it went by. */
+bool gva_translate_code(struct vcpu *vcpu, u64 linear, gpa_t *gpa,
+			struct gva_trail *trail) __must_check;
+
+/*
+ * Would the translation that left @trail, of the same address, have the same result now? The tables are read
+ * again, and nothing is derived from an old one: what a TLB might still hold does not matter.
+ */
+bool gva_trail_holds(struct vcpu *vcpu, const struct gva_trail *trail) __must_check;
 
 /* Copy @len bytes across pages. False at the first page that cannot be reached, or is not RAM. */
 bool gva_read(struct vcpu *vcpu, u64 linear, u32 access, void *buf, size_t len,

@@ -7,9 +7,9 @@
 #include "lib/printk.h"
 #include "lib/string.h"
 #include "lib/x86.h"
-#include "vmm/decode.h"
 #include "vmm/exit.h"
 #include "vmm/gva.h"
+#include "vmm/insn.h"
 #include "vmm/vcpu_irq.h"
 #include "vmm/vm.h"
 #include "vmx/controls.h"
@@ -63,40 +63,13 @@ static void mmio_write(struct vcpu *vcpu, gpa_t gpa, u8 size, u64 value)
 	spin_unlock(&vm->lock);
 }
 
-static enum insn_mode code_mode(void)
-{
-	u64 rights = vmcs_read(GUEST_CS_ACCESS_RIGHTS);
-
-	if ((vmcs_read(GUEST_IA32_EFER) & EFER_LMA) && (rights & AR_L))
-		return INSN_MODE_64;
-	if (!(vmcs_read(GUEST_CR0) & CR0_PE))
-		return INSN_MODE_16;
-	return rights & AR_DB ? INSN_MODE_32 : INSN_MODE_16;
-}
-
-/* The instruction's bytes: up to 15, fewer when the next page is not there. */
-static size_t fetch(struct vcpu *vcpu, enum insn_mode mode, u8 *bytes)
-{
-	u64 rip = vmcs_read(GUEST_RIP);
-	struct gva_fault fault;
-	u64 linear = mode == INSN_MODE_64 ? rip : (u32)(rip + vmcs_read(GUEST_CS_BASE));
-	size_t first = MIN((size_t)INSN_MAX_LENGTH, PAGE_SIZE - (linear & (PAGE_SIZE - 1)));
-
-	if (!gva_read(vcpu, linear, GVA_FETCH, bytes, first, &fault))
-		return 0;
-	if (first < INSN_MAX_LENGTH && gva_read(vcpu, linear + first, GVA_FETCH, bytes + first,
-						INSN_MAX_LENGTH - first, &fault))
-		return INSN_MAX_LENGTH;
-	return first;
-}
-
-static enum outcome undecodable(struct vcpu *vcpu, gpa_t gpa, const u8 *bytes, size_t len)
+static enum outcome undecodable(struct vcpu *vcpu, gpa_t gpa, const struct insn_bytes *b)
 {
 	char hex[3 * INSN_MAX_LENGTH + 1] = "";
 	size_t n = 0;
 
-	for (size_t i = 0; i < len; i++)
-		n += scnprintf(hex + n, sizeof(hex) - n, " %02x", bytes[i]);
+	for (size_t i = 0; i < b->len; i++)
+		n += scnprintf(hex + n, sizeof(hex) - n, " %02x", b->byte[i]);
 	vm_stop(vcpu->vm, VM_END_CRASH, "device access to 0x%llx by an instruction not known:%s",
 		(unsigned long long)gpa, hex);
 	return OUTCOME_STOP;
@@ -128,18 +101,19 @@ static bool copy_out(struct vcpu *vcpu, u64 linear, u64 value, u8 size, struct g
 	return true;
 }
 
-static bool copy(struct vcpu *vcpu, const struct mmio_insn *insn, gpa_t gpa, bool write)
+static bool copy(struct vcpu *vcpu, const struct mmio_insn *insn, enum insn_mode mode, gpa_t gpa,
+		 bool write)
 {
 	struct guest_regs *g = &vcpu->regs;
 	u64 mask = insn->address_size == 8 ? ~0ULL : BIT(8 * insn->address_size) - 1;
 	enum vmcs_segment seg = write ? (enum vmcs_segment)insn->segment : SEG_ES;
-	u64 base = code_mode() == INSN_MODE_64 && seg < SEG_FS
+	u64 base = mode == INSN_MODE_64 && seg < SEG_FS
 			   ? 0
 			   : vmcs_read(GUEST_SEGMENT(GUEST_ES_BASE, seg));
 	u64 linear = base + ((write ? g->rsi : g->rdi) & mask), value = 0;
 	struct gva_fault fault;
 
-	if (code_mode() != INSN_MODE_64)
+	if (mode != INSN_MODE_64)
 		linear = (u32)linear;
 	if (write) {
 		if (!copy_in(vcpu, linear, &value, insn->size, &fault)) {
@@ -154,6 +128,18 @@ static bool copy(struct vcpu *vcpu, const struct mmio_insn *insn, gpa_t gpa, boo
 		return true;
 	vcpu_inject_page_fault(vcpu, fault.address, fault.error);
 	return false;
+}
+
+/* What nearly all accesses are: mmio_apply has nothing to compute. */
+static void move(struct vcpu *vcpu, const struct mmio_insn *insn, gpa_t gpa)
+{
+	u64 mask = insn->size == 4 ? 0xffffffff : ~0ULL;
+
+	if (insn->access == INSN_READ)
+		vcpu_set_reg(vcpu, insn->reg, mmio_read(vcpu, gpa, insn->size) & mask);
+	else
+		mmio_write(vcpu, gpa, insn->size,
+			   (insn->has_imm ? insn->imm : vcpu_reg(vcpu, insn->reg)) & mask);
 }
 
 static void access(struct vcpu *vcpu, const struct mmio_insn *insn, gpa_t gpa)
@@ -185,28 +171,38 @@ static bool string_step(struct vcpu *vcpu, const struct mmio_insn *insn)
 	return done;
 }
 
+/* The local APIC is the run loop's to look after, and so is a vCPU that is held up. */
+static enum outcome finished(const struct vcpu *vcpu, gpa_t gpa)
+{
+	if (in_page(gpa, 1, vlapic_mmio_base(&vcpu->lapic)) ||
+	    unlikely(atomic_load_explicit(&vcpu->held, memory_order_relaxed)))
+		return OUTCOME_RESUME;
+	return OUTCOME_REENTER;
+}
+
 enum outcome mmio_emulate(struct vcpu *vcpu, gpa_t gpa, bool write)
 {
-	enum insn_mode mode = code_mode();
-	struct mmio_insn insn;
-	u8 bytes[INSN_MAX_LENGTH];
-	size_t len = fetch(vcpu, mode, bytes);
+	enum insn_mode mode = insn_mode();
+	struct insn_bytes bytes;
+	const struct mmio_insn *insn = insn_current(vcpu, mode, &bytes);
 
-	if (!mmio_decode(&insn, mode, bytes, len))
-		return undecodable(vcpu, gpa, bytes, len);
+	if (!insn)
+		return undecodable(vcpu, gpa, &bytes);
 	/* The bytes may have changed since: what the exit says counts. */
-	if (write != (insn.access == INSN_WRITE || insn.access == INSN_RMW) &&
-	    insn.access != INSN_COPY && insn.access != INSN_RMW)
+	if (write != (insn->access == INSN_WRITE || insn->access == INSN_RMW) &&
+	    insn->access != INSN_COPY && insn->access != INSN_RMW)
 		return OUTCOME_RESUME;
-	if (insn.access != INSN_COPY)
-		access(vcpu, &insn, gpa);
-	else if (!copy(vcpu, &insn, gpa, write))
+	if (likely(insn->plain))
+		move(vcpu, insn, gpa);
+	else if (insn->access != INSN_COPY)
+		access(vcpu, insn, gpa);
+	else if (!copy(vcpu, insn, mode, gpa, write))
 		return OUTCOME_RESUME;
-	if (insn.is_string && !string_step(vcpu, &insn))
+	if (insn->is_string && !string_step(vcpu, insn))
 		return OUTCOME_RESUME;
 	/* The length of the instruction is undefined in the VMCS: ours counts. */
-	vcpu_advance(insn.length);
-	return OUTCOME_RESUME;
+	vcpu_advance(insn->length);
+	return finished(vcpu, gpa);
 }
 
 enum outcome exit_ept_violation(struct vcpu *vcpu)

@@ -18,7 +18,7 @@ struct mmio_range *mmio_register(struct mmio_bus *bus, gpa_t base, u64 len,
 	}
 	if (bus->ranges == MMIO_RANGES)
 		panic("no room for the registers of %s", name);
-	*range = (struct mmio_range){ base, len, ops, dev, name, 0 };
+	*range = (struct mmio_range){ bus, base, len, ops, dev, name, 0 };
 	bus->ranges++;
 	return range;
 }
@@ -26,19 +26,44 @@ struct mmio_range *mmio_register(struct mmio_bus *bus, gpa_t base, u64 len,
 void mmio_move(struct mmio_range *range, gpa_t base)
 {
 	range->base = base;
+	range->bus->last = NULL;
 }
 
 /* An address below the base makes a difference that no length reaches. */
-static struct mmio_range *find(struct mmio_bus *bus, gpa_t gpa, u8 size)
+static bool answers(const struct mmio_range *r, gpa_t gpa, u8 size)
+{
+	u64 off = gpa - r->base;
+
+	return r->base != MMIO_NOWHERE && off < r->len && size <= r->len - off;
+}
+
+static bool is_alone(const struct mmio_bus *bus, const struct mmio_range *range)
+{
+	for (unsigned int i = 0; i < bus->ranges; i++) {
+		if (&bus->range[i] != range && overlap(&bus->range[i], range->base, range->len))
+			return false;
+	}
+	return true;
+}
+
+static struct mmio_range *find_among_all(struct mmio_bus *bus, gpa_t gpa, u8 size)
 {
 	for (unsigned int i = 0; i < bus->ranges; i++) {
 		struct mmio_range *r = &bus->range[i];
-		u64 off = gpa - r->base;
 
-		if (r->base != MMIO_NOWHERE && off < r->len && size <= r->len - off)
-			return r;
+		if (!answers(r, gpa, size))
+			continue;
+		bus->last = is_alone(bus, r) ? r : NULL;
+		return r;
 	}
 	return NULL;
+}
+
+static inline struct mmio_range *find(struct mmio_bus *bus, gpa_t gpa, u8 size)
+{
+	if (likely(bus->last && answers(bus->last, gpa, size)))
+		return bus->last;
+	return find_among_all(bus, gpa, size);
 }
 
 static u64 size_mask(u8 size)

@@ -12,6 +12,7 @@
 #define MMIO_NOWHERE (~0ULL) /* the base of a range that answers nowhere */
 
 struct mmio_range {
+	struct mmio_bus *bus;
 	gpa_t base;
 	u64 len; /* bytes */
 	const struct mmio_ops *ops;
@@ -23,6 +24,7 @@ struct mmio_range {
 struct mmio_bus {
 	struct mmio_range range[MMIO_RANGES];
 	unsigned int ranges;
+	struct mmio_range *last; /* answered last, and no other range lies where it does; or NULL */
 };
 
 /*

@@ -11,6 +11,7 @@
 #include "vmm/cpuid.h"
 #include "vmm/guest_entry.h"
 #include "vmm/cpu.h"
+#include "vmm/insn.h"
 #include "vmm/pv.h"
 #include "vmm/sched.h"
 #include "vmm/vtimer.h"
@@ -94,6 +95,7 @@ struct vcpu {
 	struct vcpu_pv pv;
 	u64 msr[VCPU_MSRS]; /* see vcpu_state.c: the MSRs that a vCPU takes along */
 	struct vcpu_fpu *fpu;
+	struct insn_cache insns;
 	u64 lapic_accesses; /* to the register page, for the table of exits */
 	u32 log[VCPU_LOG];  /* the last exit reasons, a ring: for panic */
 	unsigned int log_next;

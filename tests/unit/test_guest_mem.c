@@ -174,6 +174,25 @@ static void test_copy(void **state)
 	assert_int_equal(bytes_that_differ_from(0x11), 0);
 }
 
+/* guest_read_u64 is guest_read of eight bytes, in each slot, across slots, and where there is nothing. */
+static void test_read_u64(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < mem.slots; i++) {
+		for (u64 k = 0; k < mem.slot[i].size; k++)
+			mem.slot[i].host[k] = (u8)(k * 31 + i);
+	}
+	for (gpa_t gpa = 0; gpa < END + PAGE_SIZE; gpa++) {
+		u64 one = 0, other = 0;
+		bool there = guest_read(&mem, gpa, &one, sizeof(one));
+
+		assert_int_equal(guest_read_u64(&mem, gpa, &other), there);
+		assert_int_equal(one, other);
+	}
+	assert_false(guest_read_u64(&mem, ~0ULL - 3, &(u64){ 0 }));
+	assert_false(guest_read_u64(&(struct guest_mem){ .slots = 0 }, 0, &(u64){ 0 }));
+}
+
 /* Bytes land at the address that was named. */
 static void test_placement(void **state)
 {
@@ -272,11 +291,12 @@ static void test_words_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_add),      TEST(test_add_full),
-		TEST(test_contains), TEST(test_all_or_nothing),
-		TEST(test_copy),     TEST(test_placement),
-		TEST(test_clear),    TEST(test_xchg),
-		TEST(test_cmpxchg),  TEST(test_words_refused),
+		TEST(test_add),           TEST(test_add_full),
+		TEST(test_contains),      TEST(test_all_or_nothing),
+		TEST(test_copy),          TEST(test_read_u64),
+		TEST(test_placement),     TEST(test_clear),
+		TEST(test_xchg),          TEST(test_cmpxchg),
+		TEST(test_words_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

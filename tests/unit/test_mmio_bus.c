@@ -106,6 +106,29 @@ static void moved(void **state)
 	assert_false(mmio_bus_read(&bus, 0, 1, &value));
 }
 
+/* Claim: that is so too for ranges that have just answered elsewhere, or alone. */
+static void moved_under_another(void **state)
+{
+	u64 value;
+
+	(void)state;
+	assert_true(mmio_bus_read(&bus, 0xf0001000, 4, &value));
+	assert_true(mmio_bus_read(&bus, 0xf0001000, 4, &value));
+	mmio_move(range_a, 0xf0001000);
+	assert_true(mmio_bus_read(&bus, 0xf0001000, 4, &value)); /* both are there: a was first */
+	assert_true(mmio_bus_read(&bus, 0xf0001000, 4, &value));
+	assert_string_equal(b.log, "r0.4 r0.4 ");
+	assert_string_equal(a.log, "r0.4 r0.4 ");
+	mmio_move(range_b, 0xf0001f00);
+	assert_true(mmio_bus_read(&bus, 0xf0001f00, 4, &value));
+	mmio_move(range_a, MMIO_NOWHERE);
+	assert_true(mmio_bus_read(&bus, 0xf0001f00, 4, &value));
+	assert_false(mmio_bus_read(&bus, 0xf0001000, 4, &value));
+	assert_string_equal(a.log, "r0.4 r0.4 r3840.4 ");
+	assert_string_equal(b.log, "r0.4 r0.4 r0.4 ");
+	assert_int_equal(range_a->accesses + range_b->accesses, 6);
+}
+
 static void overlap(void)
 {
 	mmio_register(&bus, 0xf0001080, 0x1000, &probe_ops, &a, "c");
@@ -144,6 +167,7 @@ int main(void)
 		cmocka_unit_test_setup(within, setup),
 		cmocka_unit_test_setup(outside, setup),
 		cmocka_unit_test_setup(moved, setup),
+		cmocka_unit_test_setup(moved_under_another, setup),
 		cmocka_unit_test_setup(mistakes, setup),
 	};
 

@@ -1,0 +1,82 @@
+#include "vmm/insn.h"
+#include "lib/guest_mem.h"
+#include "lib/string.h"
+#include "lib/x86.h"
+#include "vmm/vcpu.h"
+#include "vmm/vm.h"
+#include "vmx/controls.h"
+
+enum insn_mode insn_mode(void)
+{
+	u64 rights = vmcs_read(GUEST_CS_ACCESS_RIGHTS);
+
+	if ((rights & AR_L) && (vmcs_read(GUEST_IA32_EFER) & EFER_LMA))
+		return INSN_MODE_64;
+	if (!(vmcs_read(GUEST_CR0) & CR0_PE))
+		return INSN_MODE_16;
+	return rights & AR_DB ? INSN_MODE_32 : INSN_MODE_16;
+}
+
+static struct insn_cached *entry_of(struct vcpu *vcpu, u64 linear)
+{
+	/* Fibonacci hashing: the upper bits of the product depend on all of the address. */
+	return &vcpu->insns.entry[linear * 0x9e3779b97f4a7c15ULL >> 32 & (INSN_CACHE_SIZE - 1)];
+}
+
+/* Are the bytes at @e->gpa the ones that were decoded? */
+static bool same_bytes(struct vcpu *vcpu, const struct insn_cached *e)
+{
+	const struct guest_mem *mem = &vcpu->vm->mem;
+	u64 bytes[2] = { 0 };
+
+	if (likely(e->insn.length <= sizeof(u64) &&
+		   (e->gpa & (PAGE_SIZE - 1)) <= PAGE_SIZE - sizeof(u64)))
+		return guest_read_u64(mem, e->gpa, bytes) &&
+		       !((bytes[0] ^ e->bytes[0]) << (64 - 8 * e->insn.length));
+	return guest_read(mem, e->gpa, bytes, e->insn.length) && bytes[0] == e->bytes[0] &&
+	       bytes[1] == e->bytes[1];
+}
+
+/* Is @e what would be found at @linear now: by the same tables, in the same bytes? */
+static bool holds(struct vcpu *vcpu, const struct insn_cached *e, u64 linear, enum insn_mode mode)
+{
+	return e->linear == linear && e->insn.length && e->mode == mode &&
+	       gva_trail_holds(vcpu, &e->trail) && same_bytes(vcpu, e);
+}
+
+/* Up to 15 bytes, fewer when the next page is not there. */
+static void fetch(struct vcpu *vcpu, u64 linear, struct insn_cached *e, struct insn_bytes *b)
+{
+	size_t first = MIN((size_t)INSN_MAX_LENGTH, PAGE_SIZE - (linear & (PAGE_SIZE - 1)));
+	struct gva_fault fault;
+
+	b->len = 0;
+	if (!gva_translate_code(vcpu, linear, &e->gpa, &e->trail) ||
+	    !guest_read(&vcpu->vm->mem, e->gpa, b->byte, first))
+		return;
+	b->len = first;
+	if (first < INSN_MAX_LENGTH && gva_read(vcpu, linear + first, GVA_FETCH, b->byte + first,
+						INSN_MAX_LENGTH - first, &fault))
+		b->len = INSN_MAX_LENGTH;
+}
+
+const struct mmio_insn *insn_current(struct vcpu *vcpu, enum insn_mode mode, struct insn_bytes *b)
+{
+	u64 rip = vmcs_read(GUEST_RIP);
+	u64 linear = mode == INSN_MODE_64 ? rip : (u32)(rip + vmcs_read(GUEST_CS_BASE));
+	struct insn_cached *e = entry_of(vcpu, linear);
+
+	if (likely(holds(vcpu, e, linear, mode)))
+		return &e->insn;
+	fetch(vcpu, linear, e, b);
+	if (!mmio_decode(&e->insn, mode, b->byte, b->len)) {
+		e->insn.length = 0;
+		return NULL;
+	}
+	e->mode = mode;
+	/* One that goes on in the next page is not remembered: it has two translations. */
+	e->linear = (linear & (PAGE_SIZE - 1)) + e->insn.length <= PAGE_SIZE ? linear : ~linear;
+	memset(e->bytes, 0, sizeof(e->bytes));
+	memcpy(e->bytes, b->byte, e->insn.length);
+	return &e->insn;
+}
