@@ -194,7 +194,7 @@ static enum outcome exit_pause(struct vcpu *vcpu)
 
 /* clang-format off */
 const struct exit_handler exit_table[VMX_EXIT_REASON_COUNT] = {
-	[EXIT_EXCEPTION_OR_NMI]    = { exit_exception_or_nmi, .in_event = true },
+	[EXIT_EXCEPTION_OR_NMI]    = { exit_exception_or_nmi, EXIT_IN_EVENT },
 	[EXIT_EXTERNAL_INTERRUPT]  = { exit_external_interrupt },
 	[EXIT_TRIPLE_FAULT]        = { exit_triple_fault },
 	[EXIT_INIT]                = { exit_unexpected },
@@ -203,16 +203,16 @@ const struct exit_handler exit_table[VMX_EXIT_REASON_COUNT] = {
 	[EXIT_OTHER_SMI]           = { exit_unexpected },
 	[EXIT_INTERRUPT_WINDOW]    = { exit_nothing }, /* the next entry injects what has waited for it */
 	[EXIT_NMI_WINDOW]          = { exit_nothing }, /* likewise */
-	[EXIT_TASK_SWITCH]         = { exit_task_switch, .in_event = true },
-	[EXIT_CPUID]               = { exit_cpuid, .at_once = true },
+	[EXIT_TASK_SWITCH]         = { exit_task_switch, EXIT_IN_EVENT },
+	[EXIT_CPUID]               = { exit_cpuid, EXIT_MAY_REENTER },
 	[EXIT_GETSEC]              = { exit_undefined },
 	[EXIT_HLT]                 = { exit_hlt },
-	[EXIT_INVD]                = { exit_ignored, .at_once = true }, /* caches stay coherent: nothing to throw away */
+	[EXIT_INVD]                = { exit_ignored, EXIT_MAY_REENTER }, /* caches stay coherent: nothing to throw away */
 	[EXIT_INVLPG]              = { exit_unexpected },
 	[EXIT_RDPMC]               = { exit_general_protection },
 	[EXIT_RDTSC]               = { exit_unexpected },
 	[EXIT_RSM]                 = { exit_undefined },
-	[EXIT_VMCALL]              = { exit_vmcall, .at_once = true },
+	[EXIT_VMCALL]              = { exit_vmcall, EXIT_MAY_REENTER },
 	[EXIT_VMCLEAR]             = { exit_undefined },
 	[EXIT_VMLAUNCH]            = { exit_undefined },
 	[EXIT_VMPTRLD]             = { exit_undefined },
@@ -222,11 +222,11 @@ const struct exit_handler exit_table[VMX_EXIT_REASON_COUNT] = {
 	[EXIT_VMWRITE]             = { exit_undefined },
 	[EXIT_VMXOFF]              = { exit_undefined },
 	[EXIT_VMXON]               = { exit_undefined },
-	[EXIT_CR_ACCESS]           = { exit_cr_access, .qualification = true },
+	[EXIT_CR_ACCESS]           = { exit_cr_access, EXIT_QUALIFIED },
 	[EXIT_MOV_DR]              = { exit_unexpected },
-	[EXIT_IO_INSTRUCTION]      = { exit_io, .qualification = true, .at_once = true },
-	[EXIT_RDMSR]               = { exit_msr_read, .at_once = true },
-	[EXIT_WRMSR]               = { exit_msr_write, .at_once = true },
+	[EXIT_IO_INSTRUCTION]      = { exit_io, EXIT_QUALIFIED | EXIT_MAY_REENTER },
+	[EXIT_RDMSR]               = { exit_msr_read, EXIT_MAY_REENTER },
+	[EXIT_WRMSR]               = { exit_msr_write, EXIT_MAY_REENTER },
 	[EXIT_ENTRY_GUEST_STATE]   = { exit_entry_failure },
 	[EXIT_ENTRY_MSR_LOADING]   = { exit_entry_failure },
 	[EXIT_RESERVED_35]         = { exit_unexpected },
@@ -238,29 +238,29 @@ const struct exit_handler exit_table[VMX_EXIT_REASON_COUNT] = {
 	[EXIT_ENTRY_MACHINE_CHECK] = { exit_entry_failure },
 	[EXIT_RESERVED_42]         = { exit_unexpected },
 	[EXIT_TPR_BELOW_THRESHOLD] = { exit_nothing }, /* the next entry injects what was held back */
-	[EXIT_APIC_ACCESS]         = { exit_apic_access, .qualification = true, .in_event = true },
-	[EXIT_VIRTUALIZED_EOI]     = { exit_virtualized_eoi, .qualification = true },
+	[EXIT_APIC_ACCESS]         = { exit_apic_access, EXIT_QUALIFIED | EXIT_IN_EVENT },
+	[EXIT_VIRTUALIZED_EOI]     = { exit_virtualized_eoi, EXIT_QUALIFIED },
 	[EXIT_GDTR_IDTR_ACCESS]    = { exit_unexpected },
 	[EXIT_LDTR_TR_ACCESS]      = { exit_unexpected },
-	[EXIT_EPT_VIOLATION]       = { exit_ept_violation, .qualification = true, .in_event = true, .at_once = true },
-	[EXIT_EPT_MISCONFIGURATION] = { exit_ept_misconfiguration, .in_event = true },
+	[EXIT_EPT_VIOLATION]       = { exit_ept_violation, EXIT_QUALIFIED | EXIT_IN_EVENT | EXIT_MAY_REENTER },
+	[EXIT_EPT_MISCONFIGURATION] = { exit_ept_misconfiguration, EXIT_IN_EVENT },
 	[EXIT_INVEPT]              = { exit_undefined },
 	[EXIT_RDTSCP]              = { exit_unexpected },
 	[EXIT_PREEMPTION_TIMER]    = { exit_nothing }, /* the run loop looks at the clock anyway */
 	[EXIT_INVVPID]             = { exit_undefined },
-	[EXIT_WBINVD]              = { exit_ignored, .at_once = true }, /* no device here that does not snoop */
-	[EXIT_XSETBV]              = { exit_xsetbv, .at_once = true },
-	[EXIT_APIC_WRITE]          = { exit_apic_write, .qualification = true },
+	[EXIT_WBINVD]              = { exit_ignored, EXIT_MAY_REENTER }, /* no device here that does not snoop */
+	[EXIT_XSETBV]              = { exit_xsetbv, EXIT_MAY_REENTER },
+	[EXIT_APIC_WRITE]          = { exit_apic_write, EXIT_QUALIFIED },
 	[EXIT_RDRAND]              = { exit_unexpected },
 	[EXIT_INVPCID]             = { exit_unexpected },
 	[EXIT_VMFUNC]              = { exit_undefined },
 	[EXIT_ENCLS]               = { exit_undefined },
 	[EXIT_RDSEED]              = { exit_unexpected },
-	[EXIT_PML_FULL]            = { exit_unexpected, .in_event = true },
+	[EXIT_PML_FULL]            = { exit_unexpected, EXIT_IN_EVENT },
 	[EXIT_XSAVES]              = { exit_unexpected }, /* the XSS-exiting bitmap is 0 */
 	[EXIT_XRSTORS]             = { exit_unexpected },
 	[EXIT_PCONFIG]             = { exit_undefined },
-	[EXIT_SPP]                 = { exit_unexpected, .in_event = true },
+	[EXIT_SPP]                 = { exit_unexpected, EXIT_IN_EVENT },
 	[EXIT_UMWAIT]              = { exit_undefined },
 	[EXIT_TPAUSE]              = { exit_undefined },
 	[EXIT_LOADIWKEY]           = { exit_undefined },
@@ -302,7 +302,7 @@ void vcpu_advance(u64 length)
  * The exit came while an event was being delivered: deliver that event again at the next entry.
  * SDM, "Information for VM Exits That Occur During Event Delivery".
  */
-static void requeue_event(struct vcpu *vcpu)
+static __attribute__((noinline)) void requeue_event(struct vcpu *vcpu)
 {
 	u32 info = vmcs_read32(IDT_VECTORING_INFO);
 
@@ -326,11 +326,11 @@ static void requeue_event(struct vcpu *vcpu)
 }
 
 /* What the table says that the handler needs. */
-static void exit_prepare(struct vcpu *vcpu, const struct exit_handler *h)
+static inline void exit_prepare(struct vcpu *vcpu, const struct exit_handler *h)
 {
-	if (h->in_event)
+	if (h->flags & EXIT_IN_EVENT)
 		requeue_event(vcpu);
-	if (h->qualification)
+	if (h->flags & EXIT_QUALIFIED)
 		vcpu->exit_qualification = vmcs_read(EXIT_QUALIFICATION);
 }
 
@@ -386,10 +386,12 @@ enum exit_next exit_dispatch(struct vcpu *vcpu)
 		const struct exit_handler *h = &exit_table[reason];
 
 		vcpu->exits[reason]++;
-		if (!h->at_once)
-			leave_guest(vcpu);
-		if (h->qualification | h->in_event)
-			exit_prepare(vcpu, h);
+		if (h->flags != EXIT_MAY_REENTER) {
+			if (!(h->flags & EXIT_MAY_REENTER))
+				leave_guest(vcpu);
+			if (h->flags & (EXIT_QUALIFIED | EXIT_IN_EVENT))
+				exit_prepare(vcpu, h);
+		}
 		outcome = h->handle(vcpu);
 	} else {
 		outcome = exit_odd(vcpu, reason & EXIT_REASON_BASIC);

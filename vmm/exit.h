@@ -39,12 +39,19 @@ enum exit_next exit_dispatch(struct vcpu *vcpu);
  */
 void exit_yield(void);
 
+/* What a handler needs, and what it leaves. */
+enum {
+	EXIT_QUALIFIED = 1 << 0, /* it reads vcpu->exit_qualification */
+	EXIT_IN_EVENT = 1 << 1,  /* can strike in the middle of an event delivery */
+	EXIT_MAY_REENTER =
+		1
+		<< 2, /* may answer OUTCOME_DONE or OUTCOME_REENTER: the vCPU stays "in the guest" */
+};
+
 /* The table itself, for the test that it is total. */
 struct exit_handler {
 	enum outcome (*handle)(struct vcpu *vcpu);
-	bool qualification; /* the handler reads vcpu->exit_qualification */
-	bool in_event;      /* can strike in the middle of an event delivery */
-	bool at_once; /* may answer OUTCOME_DONE or OUTCOME_REENTER: the vCPU stays "in the guest" meanwhile */
+	unsigned int flags; /* EXIT_* */
 };
 extern const struct exit_handler exit_table[VMX_EXIT_REASON_COUNT];
 
