@@ -319,6 +319,41 @@ void console_vm_stopped(unsigned int id)
 	unlock_and_do(&todo);
 }
 
+/* The end of @vm's backlog as text; what is no text is a dot. Returns its length. */
+static size_t last_text(const struct console_vm *vm, char *text, u32 len)
+{
+	const struct byte_ring *ring = &vm->backlog;
+
+	len = MIN(len, byte_ring_used(ring));
+	for (u32 i = 0; i < len; i++) {
+		char c = (char)ring->data[(ring->head - len + i) & (ring->size - 1)];
+
+		text[i] = (c >= ' ' && c <= '~') || c == '\n' ? c : '.';
+	}
+	text[len] = '\0';
+	return len;
+}
+
+void console_tell_last(unsigned int id)
+{
+	const struct console_vm *vm = &console.vm[id];
+	char text[CONSOLE_LAST + 1];
+	size_t len = 0;
+
+	output_lock(&console.lock);
+	if (id != console.focus)
+		len = last_text(vm, text, CONSOLE_LAST);
+	output_unlock(&console.lock);
+	for (char *line = text, *end; line < text + len; line = end + 1) {
+		end = strchr(line, '\n');
+		if (!end)
+			end = text + len;
+		*end = '\0';
+		if (*line && strcmp(line, "."))
+			pr_info("vm %s said: %s\n", vm->name, line);
+	}
+}
+
 size_t console_guest_write(unsigned int id, const void *data, size_t len)
 {
 	struct console_vm *vm = &console.vm[id];

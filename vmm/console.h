@@ -17,6 +17,7 @@
 
 #define CONSOLE_VMS     16
 #define CONSOLE_BACKLOG 4096 /* bytes of output kept for a VM without the focus */
+#define CONSOLE_LAST    600  /* bytes of it that are told when a VM ends badly */
 #define CONSOLE_INPUT   1024 /* bytes of input that a VM has not read yet */
 #define CONSOLE_RESERVE 2048 /* bytes of the line's room that guests leave to the log */
 
@@ -49,6 +50,12 @@ void console_vm_started(unsigned int vm, const char *name);
  * the next VM that runs gets it. (A VM that reboots has not ended.)
  */
 void console_vm_stopped(unsigned int vm);
+
+/*
+ * @vm has ended badly: tell its last lines in the log (CONSOLE_LAST bytes, in which nothing but text is left), unless
+ * they have been shown because it has the focus.
+ */
+void console_tell_last(unsigned int vm);
 
 /* Output of a VM's device; returns the bytes taken, 0 while the line is busy. */
 size_t console_guest_write(unsigned int vm, const void *data, size_t len);

@@ -82,8 +82,11 @@ static u32 debug_exit_read(void *dev, u16 off, u8 size)
 
 static void debug_exit_write(void *dev, u16 off, u8 size, u32 value)
 {
+	struct vm *vm = dev;
+
 	(void)off, (void)size;
-	vm_stop(dev, VM_END_DEBUG_EXIT, "debug-exit 0x%x", value);
+	vm->debug_exit = value;
+	vm_stop(vm, VM_END_DEBUG_EXIT, "debug-exit 0x%x", value);
 }
 
 static const struct pio_ops debug_exit_pio = { debug_exit_read, debug_exit_write };

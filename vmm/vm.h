@@ -65,6 +65,7 @@ struct vm {
 	_Atomic enum vm_state state; /* other CPUs may read it */
 	atomic_uint events;          /* VM_EVENT_*: other CPUs may add to it, and kick the CPU */
 	enum vm_end end;
+	u32 debug_exit;   /* VM_END_DEBUG_EXIT: what the guest has written there */
 	char reason[160]; /* as printed: "poweroff", "debug-exit 0x10", "crash: triple fault" */
 	unsigned int starts;
 	unsigned int short_lives; /* in a row: run.c */

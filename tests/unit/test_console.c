@@ -341,6 +341,25 @@ static void test_stopped(void **state)
 	assert_int_equal(seen.quits, 1);
 }
 
+/* The end of what a VM has said that nobody looked at goes to the log, line by line, as text; not what was shown. */
+static void test_last_words(void **state)
+{
+	(void)state;
+	say(0, "seen already\n");
+	console_tell_last(0);
+	assert_string_equal(capture_text(), "");
+	for (unsigned int i = 0; i < 2 * CONSOLE_BACKLOG; i++)
+		say(1, "x");
+	say(1, "\nlintel: vm one: \x1b[2Jforged\r\n\nthe end");
+	console_tell_last(1);
+	assert_non_null(strstr(capture_text(), "vm two said: lintel: vm one: .[2Jforged.\n"));
+	assert_non_null(strstr(capture_text(), "vm two said: the end\n"));
+	assert_null(strchr(capture_text(), '\x1b'));
+	assert_true(strlen(capture_text()) < CONSOLE_LAST + 200);
+	console_tell_last(2); /* it has said nothing */
+	assert_null(strstr(capture_text(), "vm three"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -354,6 +373,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_back_pressure, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_input_back_pressure, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stopped, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_last_words, setup, teardown),
 	};
 
 	srand(1);

@@ -39,5 +39,5 @@ def ends(log: str) -> dict[str, str]:
 
 
 def failures(log: str, image: str) -> list[str]:
-    """The claims of a guest that did not hold, as it said itself."""
-    return re.findall(rf"^{image}: (?:FAIL .*|.* FAIL .*)$", log, re.MULTILINE)
+    """The claims of a guest that did not hold, as it said itself, on its console or among its last words."""
+    return re.findall(rf"^(?:lintel: vm \S+ said: )?{image}: (?:FAIL .*|.* FAIL .*)$", log, re.MULTILINE)
