@@ -1,9 +1,19 @@
 #include "virtio/virtio.h"
+#include "lib/string.h"
 
 #define DRIVER_STATUS \
 	(VIRTIO_ACKNOWLEDGE | VIRTIO_DRIVER | VIRTIO_DRIVER_OK | VIRTIO_FEATURES_OK | VIRTIO_FAILED)
 
 static void look_at(struct virtio_device *dev, unsigned int queue);
+
+u64 virtio_hide_bits(const char *name)
+{
+	if (!strcmp(name, "virtio-event-idx"))
+		return VIRTIO_F_EVENT_IDX;
+	if (!strcmp(name, "virtio-indirect"))
+		return VIRTIO_F_INDIRECT_DESC;
+	return 0;
+}
 
 static void do_deferred(void *ctx)
 {
@@ -31,7 +41,7 @@ void virtio_init(struct virtio_device *dev, const struct virtio_type *type,
 		.host = host,
 		.ctx = ctx,
 		.queue = queue,
-		.features = features | VIRTIO_CORE_FEATURES,
+		.features = (features | VIRTIO_CORE_FEATURES) & ~host->hidden,
 		.timer = { .fire = do_deferred, .dev = dev, .deadline = VDEV_NEVER },
 	};
 	reset_queues(dev);

@@ -30,6 +30,9 @@
 #define VIRTIO_F_VERSION_1     BIT(32)
 #define VIRTIO_CORE_FEATURES   (VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX | VIRTIO_F_VERSION_1)
 
+/* The one of them that is called @name (virtio-event-idx, virtio-indirect) and may be hidden, or 0. */
+u64 virtio_hide_bits(const char *name);
+
 /* What devices and transports ask of the machine. It outlives the device. */
 struct virtio_host {
 	const struct guest_mem *mem;
@@ -39,6 +42,7 @@ struct virtio_host {
 	void (*intx)(void *ctx, bool level); /* the function's interrupt pin; idempotent */
 	void (*kicked)(
 		void *ctx); /* a driver had to kick: who polls devices may wake up. May be NULL */
+	u64 hidden; /* features that no device of this machine offers: of virtio_hide_bits */
 };
 
 /* A device's part. ctx is the device. All but kick may be NULL. */
@@ -91,7 +95,7 @@ struct virtio_device {
 
 /*
  * @queue has type->queues elements; it, @config, @type and @host stay the caller's. @features are
- * the device's own, those of every device come on top.
+ * the device's own, those of every device come on top, but for @host->hidden.
  */
 void virtio_init(struct virtio_device *dev, const struct virtio_type *type,
 		 const struct virtio_host *host, void *ctx, struct virtqueue *queue, u64 features);

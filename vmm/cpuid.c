@@ -84,7 +84,7 @@ static const struct {
 	{ "invariant-tsc", 0x80000007, 0, CPUID_EDX, B(8) },
 	{ "pv", 0x40000000, 0, CPUID_EAX, ~0u }, /* all leaves from 40000000H: see add_hypervisor */
 };
-_Static_assert(ARRAY_SIZE(features) < 64, "a feature is a bit of a u64");
+_Static_assert(ARRAY_SIZE(features) <= 32, "a feature is a bit of the low half: vmm/hide.h");
 
 /*
  * Features that need others: what is left out by the first is left out in the second too. In this

@@ -6,10 +6,10 @@
 #include "vmm/ap.h"
 #include "vmm/boot_info.h"
 #include "vmm/cpu.h"
-#include "vmm/cpuid.h"
 #include "vmm/disks.h"
 #include "vmm/driver_selftest.h"
 #include "vmm/exit.h"
+#include "vmm/hide.h"
 #include "vmm/host.h"
 #include "vmm/hostdev.h"
 #include "vmm/hostpt.h"
@@ -22,7 +22,7 @@
 #include "vmm/vm.h"
 #include "vmx/vmx.h"
 
-const struct config_names vmm_config_names = { vmx_mask_bits, cpuid_hide_bits };
+const struct config_names vmm_config_names = { vmx_mask_bits, hide_bits };
 
 static struct cpu boot_cpu;
 static struct acpi_info acpi;

@@ -1,6 +1,7 @@
 #include "vmm/virtio_slot.h"
 #include "lib/printk.h"
 #include "vioapic/apic_regs.h"
+#include "vmm/hide.h"
 #include "vmm/iocpu.h"
 #include "vmm/vm.h"
 
@@ -75,7 +76,8 @@ void virtio_slot_init(struct virtio_slot *slot, struct vm *vm, unsigned int numb
 			  .ctx = slot,
 			  .msi = on_msi,
 			  .intx = on_intx,
-			  .kicked = on_kicked },
+			  .kicked = on_kicked,
+			  .hidden = hide_virtio(vm->config->hide) },
 	};
 }
 

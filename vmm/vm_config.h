@@ -30,9 +30,9 @@ enum config_selftest { SELFTEST_NO, SELFTEST_YES, SELFTEST_DRIVERS };
 enum config_restart { RESTART_NEVER, RESTART_ON_CRASH, RESTART_ALWAYS };
 
 /*
- * Optional VT-x features that can be kept from use (`mask = ...`) and guest CPU features that can
- * be kept from a guest (`hide = ...`) are bit numbers in tables of their owners:
- * vmx/features.h and vmm/cpuid.c. The parser resolves names through struct config_names.
+ * Optional VT-x features that can be kept from use (`mask = ...`), and features of CPUs and virtio
+ * devices that can be kept from a guest (`hide = ...`), are bits of their owners: vmx/features.h
+ * and vmm/hide.h. The parser resolves names through struct config_names.
  */
 struct config_names {
 	/* The bits that @name stands for (a feature or a profile:NAME), or 0 when it is unknown. */
@@ -104,7 +104,7 @@ struct vm_config {
 	char cmdline[CONFIG_CMD_LEN];
 	enum config_restart restart;
 	enum config_vm_console console;
-	u64 hide;       /* CPU features kept from this guest: BIT(enum guest_feature) */
+	u64 hide;       /* kept from this guest: hide_bits() of vmm/hide.h */
 	u16 debug_exit; /* port, 0 = none */
 	bool bad;       /* something in its section was wrong: not to be started */
 	unsigned int memory_line, cpus_line, kernel_line, initrd_line; /* 0 = not given */

@@ -395,6 +395,35 @@ static void pin_interrupts(void **state)
 	assert_int_equal(told.messages, 0);
 }
 
+/* Claim: a feature that is hidden is not offered, refused when a driver takes it all the same, and the rest is as before. */
+static void hidden(void **state)
+{
+	static struct virtio_host host;
+	static const u64 hide[] = { VIRTIO_F_EVENT_IDX, VIRTIO_F_INDIRECT_DESC };
+
+	(void)state;
+	for (unsigned int i = 0; i < 2; i++) {
+		host = fake_host;
+		host.hidden = hide[i];
+		virtio_init(&dev, &type, &host, &seen, queues, FEATURE);
+		virtio_pci_init(&vp, &dev);
+		put(0, 4, 0);
+		assert_int_equal(get(4, 4), (FEATURE | 3u << 28) & ~hide[i]);
+		add_status(VIRTIO_ACKNOWLEDGE | VIRTIO_DRIVER);
+		accept_features(VIRTIO_F_VERSION_1 | hide[i]);
+		add_status(VIRTIO_FEATURES_OK);
+		assert_int_equal(device_status(), 3);
+		bring_up(FEATURE | (3u << 28 & ~hide[i]));
+		assert_int_equal(queues[0].event_idx, hide[i] != VIRTIO_F_EVENT_IDX);
+		assert_true(virtio_has_feature(&dev, FEATURE));
+		use_one(1);
+		assert_int_equal(driver_take(&driver[1]), 0);
+		assert_true(told.pin);
+		put(20, 1, 0);
+	}
+	assert_int_equal(virtio_hide_bits("virtio-version-1"), 0);
+}
+
 /* Claim: the device's own space is read in any width, within its end; writes are the device's to see. */
 static void device_config(void **state)
 {
@@ -560,11 +589,11 @@ static void random_accesses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(capabilities),    TEST(handshake),     TEST(refusals),
-		TEST(queue_registers), TEST(kicks),         TEST(msix_interrupts),
-		TEST(pin_interrupts),  TEST(device_config), TEST(needs_reset),
-		TEST(deferred),        TEST(window),        TEST(widths),
-		TEST(random_accesses),
+		TEST(capabilities),    TEST(handshake),       TEST(refusals),
+		TEST(hidden),          TEST(queue_registers), TEST(kicks),
+		TEST(msix_interrupts), TEST(pin_interrupts),  TEST(device_config),
+		TEST(needs_reset),     TEST(deferred),        TEST(window),
+		TEST(widths),          TEST(random_accesses),
 	};
 
 	return cmocka_run_group_tests_name("virtio_pci", tests, NULL, NULL);
