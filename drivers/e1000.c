@@ -230,9 +230,12 @@ static void check_link(struct e1000 *e)
 	e->link_checked = e->env.now();
 	if (changed) /* what was waiting for the link has not been hanging */
 		e->tx_since = e->link_checked;
-	say = changed && is_past(e, e->link_said, e->env.tsc_hz);
-	if (say)
+	/* A link that flaps is told once a second; how it is in the end is told by the next poll. */
+	say = link != e->link_told && is_past(e, e->link_said, e->env.tsc_hz);
+	if (say) {
 		e->link_said = e->link_checked;
+		e->link_told = link;
+	}
 	spin_unlock(&e->lock);
 	if (say)
 		pr_info("%s: link %s\n", e->nic.name, link ? "up" : "down");
@@ -593,7 +596,7 @@ int e1000_attach(const struct pci_device *pci, const struct hostdev_env *env,
 	how = get_interrupts(e, pci);
 	spin_lock(&e->lock);
 	start(e);
-	e->nic.link = read_link(e);
+	e->nic.link = e->link_told = read_link(e);
 	e->link_checked = env->now();
 	spin_unlock(&e->lock);
 	pr_info("%s: %s, %02x:%02x:%02x:%02x:%02x:%02x, %s, link %s\n", e->nic.name, e->model->name,

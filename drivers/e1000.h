@@ -55,6 +55,7 @@ struct e1000 {
 	unsigned int tx_head, tx_tail; /* [head, tail) is the device's */
 	u64 tx_since;                  /* when it last sent something, or got something to send */
 	u64 link_checked, link_said;   /* when */
+	bool link_told;                /* what was said then */
 
 	/* These are whoever's who has rx_busy. */
 	atomic_bool rx_busy, rx_again;

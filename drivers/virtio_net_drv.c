@@ -235,7 +235,7 @@ static void check_health(struct virtio_net *n)
 
 static void service(struct virtio_net *n, bool look_closely)
 {
-	bool link;
+	bool link, changed;
 
 	spin_lock(&n->lock);
 	if (n->state == RESETTING)
@@ -248,10 +248,13 @@ static void service(struct virtio_net *n, bool look_closely)
 		reset(n, "its answers make no sense");
 	link = n->nic.link;
 	if (look_closely || n->state != RUNNING)
-		n->nic.link = n->state == RUNNING && read_link(n);
-	link = link != n->nic.link;
+		link = n->state == RUNNING && read_link(n);
+	changed = link != n->nic.link;
+	n->nic.link = link;
 	spin_unlock(&n->lock);
-	if (link && n->nic.link_changed)
+	if (changed && n->nic.receive) /* it has a user: the first time is in the probe's line */
+		pr_info("%s: link %s\n", n->nic.name, link ? "up" : "down");
+	if (changed && n->nic.link_changed)
 		n->nic.link_changed(n->nic.user);
 	receive(n);
 }

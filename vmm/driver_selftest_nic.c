@@ -1,4 +1,7 @@
-/* A network card, tried: who has 10.0.2.2, and does it answer echo requests of all lengths? */
+/*
+ * A network card, tried: who has 10.0.2.2, and does it answer echo requests of all lengths? Its link may go down
+ * meanwhile: what was on its way is lost, and it goes on when the link is up again.
+ */
 #include "lib/packet.h"
 #include "lib/printk.h"
 #include "lib/string.h"
@@ -56,6 +59,7 @@ struct trial {
 	u8 gateway[ETH_ALEN];
 	bool resolved, answered;
 	u64 frames, by_interrupt, next_poll;
+	unsigned int downs, refused, again; /* the link's; frames not taken; sent once more */
 };
 
 /* --- frames --- */
@@ -161,6 +165,13 @@ static void received(void *user, const void *frame, u32 len)
 		take_echo(t, frame, len);
 }
 
+static void link_changed(void *user)
+{
+	struct trial *t = user;
+
+	t->downs += !t->nic->link;
+}
+
 /* --- exchanges --- */
 
 static void poll(void *ctx)
@@ -182,8 +193,15 @@ static void wait(struct trial *t, const bool *until, u64 seconds)
 static bool exchange(struct trial *t, const void *frame, u32 len, const bool *answered)
 {
 	for (unsigned int i = 0; i < TRIES && !*answered; i++) {
-		(void)t->nic->transmit(t->nic->driver, frame, len);
-		wait(t, answered, TRY_SECONDS);
+		t->again += !!i;
+		if (t->nic->transmit(t->nic->driver, frame, len)) {
+			wait(t, answered, TRY_SECONDS);
+		} else {
+			t->refused++;
+			if (!t->nic->link)
+				pr_info("selftest: nic %s: waits for its link\n", t->nic->name);
+			wait(t, &t->nic->link, LINK_SECONDS);
+		}
 	}
 	return *answered;
 }
@@ -199,6 +217,7 @@ static const char *try(struct trial *t)
 	build_arp(t, &arp);
 	if (!exchange(t, &arp, sizeof(arp), &t->resolved))
 		return "nobody answers to ARP";
+	pr_info("selftest: nic %s: the gateway has answered\n", t->nic->name);
 	for (u32 i = 0; i < ECHOES; i++) {
 		build_echo(t, i);
 		t->answered = false;
@@ -216,8 +235,13 @@ void driver_selftest_nic(struct nic *nic)
 	trial = (struct trial){ .nic = nic };
 	nic->user = &trial;
 	nic->receive = received;
+	nic->link_changed = link_changed;
 	wrong = try(&trial);
 	nic->receive = NULL;
+	nic->link_changed = NULL;
+	if (trial.downs)
+		pr_info("selftest: nic %s: link lost %u times, %u frames refused, %u sent again\n",
+			nic->name, trial.downs, trial.refused, trial.again);
 	if (wrong)
 		pr_err("selftest: nic %s: FAILED: %s\n", nic->name, wrong);
 	else

@@ -11,6 +11,7 @@ import pytest
 from lablib.machine import boot
 from support import tiny
 from support.esp import FOLDERS, make_esp
+from support.qmp import WORDS, Monitor
 
 CONFIG = "[lintel]\nselftest = drivers\n[vm idle]\nmemory = 16M\nkernel = guest\n"
 MIB = 1 << 20
@@ -48,7 +49,7 @@ class Device:
 
 
 def nic(number: int, model: str) -> list[str]:
-    return ["-netdev", f"user,id=user{number}", "-device", f"{model},netdev=user{number},mac=52:54:00:12:34:{number:02x},romfile="]
+    return ["-netdev", f"user,id=user{number}", "-device", f"{model},id=nic{number},netdev=user{number},mac=52:54:00:12:34:{number:02x},romfile="]
 
 
 def run(name: str, disks: list[Device], nics: list[str], timeout: float) -> str:
@@ -174,3 +175,39 @@ def test_slow_disk(bad):
     assert "FAILED: I/O error" in said["nvme1"]
     assert "echo ok" in said[re.findall(r"^lintel: (virtio-net \S+): 52", log, re.MULTILINE)[0]]
     assert log.rstrip().endswith("lintel: powering off")
+
+
+# What the gateway sends is held back, and comes ten times a second: 64 echoes one after the other take seconds.
+SLOW = "filter-buffer,id=slow{0},netdev=user{0},queue=rx,interval=100000"
+MODELS = ["e1000", "e1000e", "virtio-net-pci"]
+
+
+@pytest.fixture(scope="module", name="pulled")
+def fixture_pulled():
+    """A card of each kind, whose link is pulled in the midst of its echoes, and put back when it waits for it."""
+    words = list(WORDS)
+    for number, model in enumerate(MODELS):
+        words += nic(number, model) + ["-object", SLOW.format(number)]
+    with boot(esp=make_esp("selftest-pulled", CONFIG, {"guest": tiny.hang()}), machine="tcg", name="test-selftest-pulled", qemu=tuple(words)) as machine:
+        for number in range(len(MODELS)):
+            machine.console.expect(r"lintel: selftest: nic (\S+ \S+): the gateway has answered\r?\n", timeout=300)
+            name = re.escape(machine.console.match[1])
+            monitor = Monitor(machine.folder)
+            monitor.set_link(f"nic{number}", False)
+            machine.console.expect(rf"lintel: selftest: nic {name}: waits for its link\r?\n", timeout=60)
+            monitor.set_link(f"nic{number}", True)
+            monitor.close()
+            machine.console.expect(rf"lintel: (?:error: )?selftest: nic {name}: (?:echo|FAILED).*\n", timeout=120)
+        machine.wait_poweroff(120)
+        return machine.log_text()
+
+
+@pytest.mark.parametrize("number", range(len(MODELS)), ids=MODELS)
+def test_link_down_and_up(pulled, number):
+    """A link that goes down in the midst of echoes, and up again: what is sent meanwhile is refused, what was on its way is sent again, and all of them are answered once it is up."""
+    name = re.search(rf"lintel: (\S+ \S+): .*52:54:00:12:34:0{number}, ", pulled)[1]
+    lost = re.search(rf"selftest: nic {name}: link lost (\d+) times, (\d+) frames refused, (\d+) sent again\n", pulled)
+    assert lost, "nobody has said that the link was down"
+    assert int(lost[1]) == 1 and int(lost[2]) >= 1 and int(lost[3]) >= 1
+    assert f"selftest: nic {name}: echo ok" in pulled
+    assert re.findall(rf"lintel: {name}: link (up|down)\n", pulled) == ["down", "up"]
