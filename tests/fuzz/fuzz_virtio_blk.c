@@ -6,56 +6,18 @@
  * The input is a script of 8-byte steps: where (a BAR, memory, the disk), offset, value. The rings lie in the
  * first pages of RAM, so that random writes hit them.
  */
-#include <stdlib.h>
-#include <string.h>
-
+#include "tests/fuzz/virtio_rig.h"
 #include "virtio/virtio_blk.h"
-#include "virtio/virtio_pci.h"
-#include "vmm/vtimer.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define RAM_SIZE 0x8000
 #define IMAGE    0x1000 /* of the input at its start */
-#define TSC_HZ   1000000000ULL
 #define SECTORS  64
 #define QUEUES   2
 
-static struct guest_mem mem;
-static struct vtimers timers;
-static u64 now, work;
+static const struct layout layout = { QUEUES, 16, 0, 0x400, 0x100, 0x200 };
+static u64 work;
 static struct virtio_blk blk;
 static struct virtio_pci vp;
-
-static u64 get_now(void *ctx)
-{
-	(void)ctx;
-	return now;
-}
-
-static void set_line(void *ctx, unsigned int line, bool level)
-{
-	(void)ctx, (void)line, (void)level;
-}
-
-static void set_timer(void *ctx, struct vdev_timer *timer, u64 deadline)
-{
-	(void)ctx;
-	vtimer_set(&timers, timer, deadline);
-}
-
-static void on_msi(void *ctx, u64 address, u32 data)
-{
-	(void)ctx, (void)address, (void)data;
-}
-
-static void on_intx(void *ctx, bool level)
-{
-	(void)ctx, (void)level;
-}
-
-static const struct vdev_env env = { NULL, TSC_HZ, get_now, set_line, set_timer };
-static const struct virtio_host host = { &mem, &env, NULL, on_msi, on_intx };
 
 /* --- the disk --- */
 
@@ -66,12 +28,6 @@ static struct {
 	unsigned int count;
 	bool at_once;
 } disk;
-
-static void require(bool condition)
-{
-	if (!condition)
-		abort();
-}
 
 static void perform(const struct block_request *r)
 {
@@ -153,37 +109,6 @@ static void check(void)
 
 /* --- the driver --- */
 
-static void write_register(u64 off, u8 size, u64 value)
-{
-	virtio_pci_register_mmio.write(&vp, off, size, value);
-}
-
-static void bring_up(u32 features)
-{
-	write_register(20, 1, 0);
-	write_register(20, 1, 3);
-	write_register(8, 4, 0);
-	write_register(12, 4, features & (u32)blk.dev.features);
-	write_register(8, 4, 1);
-	write_register(12, 4, 1);
-	write_register(20, 1, 11);
-	for (u16 q = 0; q < QUEUES; q++) {
-		write_register(22, 2, q);
-		write_register(24, 2, 16);
-		write_register(32, 4, 0x000 + 0x400u * q);
-		write_register(40, 4, 0x100 + 0x400u * q);
-		write_register(48, 4, 0x200 + 0x400u * q);
-		write_register(28, 2, 1);
-	}
-	write_register(20, 1, 15);
-}
-
-struct step {
-	u8 where, size;
-	u16 off;
-	u32 value;
-} __packed;
-
 /* A sound request, of which later steps may change any byte: header at 0x800 + 16 * n. */
 static void make_request(const struct step *s)
 {
@@ -208,7 +133,7 @@ static void make_request(const struct step *s)
 	(void)!guest_write(&mem, ring + 0x104 + 2 * (idx % 16), &head, 2);
 	idx++;
 	(void)!guest_write(&mem, ring + 0x102, &idx, 2);
-	virtio_pci_notify_pio.write(&vp, 0, 2, q);
+	kick(&vp, q);
 }
 
 static void do_step(const struct step *s)
@@ -218,24 +143,21 @@ static void do_step(const struct step *s)
 
 	work = 0;
 	switch (s->where % 16) {
-	case 0: write_register(s->off & 0xfff, size, value); break;
-	case 1: write_register(s->off & 0x3f, size, value); break;
+	case 0: write_register(&vp, s->off & 0xfff, size, value); break;
+	case 1: write_register(&vp, s->off & 0x3f, size, value); break;
 	case 2: (void)virtio_pci_register_mmio.read(&vp, s->off & 0xfff, size); break;
 	case 3: virtio_pci_msix_mmio.write(&vp, s->off & 0xfff, size, value); break;
-	case 4: bring_up(value); break;
+	case 4: bring_up(&vp, value, &layout); break;
 	case 5: virtio_pci_config_write(&vp, (u8)s->off & 0xfc, 4, value); break;
 	case 6: disk.at_once = value & 1; break;
-	case 7: virtio_pci_notify_pio.write(&vp, 0, 2, value & 1); break;
+	case 7: kick(&vp, value & 1); break;
 	case 8: give_back(value); break;
 	case 9: see_to(); break;
 	case 10:
 		give_back(value);
 		see_to();
 		break;
-	case 11:
-		now += TSC_HZ / 20;
-		vtimer_run(&timers, now);
-		break;
+	case 11: pass(TSC_HZ / 20); break;
 	case 12:
 	case 13: make_request(s); break;
 	default:
@@ -283,21 +205,16 @@ static void end(void)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct virtio_blk_ops blk_ops = { on_completed };
-	u8 *ram = calloc(1, RAM_SIZE);
+	u8 *ram = machine_start(RAM_SIZE, 0);
 	struct step step;
 
-	memset(&mem, 0, sizeof(mem));
-	timers.first = NULL;
-	now = 0;
 	told = false;
-	if (guest_mem_add(&mem, 0, RAM_SIZE, ram))
-		abort();
 	make_disk(size ? data[0] : 0);
 	virtio_blk_init(&blk, &host, &disk.dev, QUEUES, &blk_ops, NULL);
 	virtio_pci_init(&vp, &blk.dev);
 	if (size > 1) {
 		work = 0;
-		bring_up(data[1] & 1 ? ~0u : 0);
+		bring_up(&vp, data[1] & 1 ? ~0u : 0, &layout);
 		data += 2, size -= 2;
 	}
 	/* First an image of the rings, then what is done. */

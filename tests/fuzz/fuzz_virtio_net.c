@@ -5,24 +5,18 @@
  *
  * The input: features of both, an image of the rings if bit 30 is set, and a script of 8-byte steps.
  */
-#include <stdlib.h>
-#include <string.h>
-
+#include "tests/fuzz/virtio_rig.h"
 #include "virtio/virtio_net.h"
-#include "virtio/virtio_pci.h"
-#include "vmm/vtimer.h"
 #include "vswitch/uplink.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define RAM_SIZE   0x20000
 #define IMAGE_SIZE 0x800 /* of it, at 0: both devices' rings */
-#define TSC_HZ     1000000000ULL
 #define QUEUES     3
 
-static struct guest_mem mem;
-static struct vtimers timers;
-static u64 now;
+static const struct layout layout[2] = {
+	{ QUEUES, 8, 0x000, 0x140, 0x80, 0xc0 },
+	{ QUEUES, 8, 0x400, 0x140, 0x80, 0xc0 },
+};
 static struct vswitch sw;
 static struct vswitch_uplink up;
 
@@ -34,40 +28,10 @@ static struct end {
 	unsigned int busy;
 } end[2];
 
-static u64 get_now(void *ctx)
-{
-	(void)ctx;
-	return now;
-}
-
 static u64 get_tsc(void)
 {
 	return now;
 }
-
-static void set_line(void *ctx, unsigned int line, bool level)
-{
-	(void)ctx, (void)line, (void)level;
-}
-
-static void set_timer(void *ctx, struct vdev_timer *timer, u64 deadline)
-{
-	(void)ctx;
-	vtimer_set(&timers, timer, deadline);
-}
-
-static void on_msi(void *ctx, u64 address, u32 data)
-{
-	(void)ctx, (void)address, (void)data;
-}
-
-static void on_intx(void *ctx, bool level)
-{
-	(void)ctx, (void)level;
-}
-
-static const struct vdev_env env = { NULL, TSC_HZ, get_now, set_line, set_timer };
-static const struct virtio_host host = { &mem, &env, NULL, on_msi, on_intx };
 
 static enum packet_verdict on_receive(void *ctx, const struct packet *packet)
 {
@@ -113,41 +77,9 @@ static bool on_transmit(void *driver, const void *data, u32 len)
 	const u8 *frame = data;
 
 	(void)driver;
-	if (len < ETH_MIN_FRAME || len > ETH_MTU + ETH_HEADER + ETH_VLAN)
-		abort();
-	if (frame[6] != 2 || frame[10] || frame[11] > 1)
-		abort();
+	require(len >= ETH_MIN_FRAME && len <= ETH_MTU + ETH_HEADER + ETH_VLAN);
+	require(frame[6] == 2 && !frame[10] && frame[11] <= 1);
 	return frame[len - 1] != 0xee;
-}
-
-static void write_register(struct end *e, u64 off, u8 size, u64 value)
-{
-	virtio_pci_register_mmio.write(&e->pci, off, size, value);
-}
-
-/* As a driver leaves it: fuzzing would take long to find that by itself. */
-static void bring_up(unsigned int i, u32 features)
-{
-	struct end *e = &end[i];
-
-	write_register(e, 20, 1, 0);
-	write_register(e, 20, 1, 3);
-	write_register(e, 8, 4, 0);
-	write_register(e, 12, 4, features & (u32)e->net.dev.features);
-	write_register(e, 8, 4, 1);
-	write_register(e, 12, 4, 1);
-	write_register(e, 20, 1, 11);
-	for (u16 q = 0; q < QUEUES; q++) {
-		u32 base = 0x400 * i + 0x140u * q;
-
-		write_register(e, 22, 2, q);
-		write_register(e, 24, 2, 8);
-		write_register(e, 32, 4, base);
-		write_register(e, 40, 4, base + 0x80);
-		write_register(e, 48, 4, base + 0xc0);
-		write_register(e, 28, 2, 1);
-	}
-	write_register(e, 20, 1, 15);
 }
 
 static void start(u32 features_a, u32 features_b)
@@ -162,43 +94,34 @@ static void start(u32 features_a, u32 features_b)
 		struct packet_sink sink = { on_receive, e };
 
 		memset(e, 0, sizeof(*e));
-		if (vswitch_add(&sw, &e->port, &config, &sink))
-			abort();
+		require(!vswitch_add(&sw, &e->port, &config, &sink));
 		vswitch_set_up(&e->port, true);
 		virtio_net_init(&e->net, &host, config.mac, ETH_MTU, 1, &ops, e);
 		virtio_pci_init(&e->pci, &e->net.dev);
-		bring_up(i, i ? features_b : features_a);
+		bring_up(&e->pci, i ? features_b : features_a, &layout[i]);
 	}
 	up.transmit = on_transmit;
 	up.now = get_tsc;
 	up.max_frame = ETH_MTU + ETH_HEADER;
-	if (vswitch_add_uplink(&sw, &up))
-		abort();
+	require(!vswitch_add_uplink(&sw, &up));
 }
-
-struct step {
-	u8 what, size;
-	u16 off;
-	u32 value;
-} __packed;
 
 static void poke(gpa_t gpa, const void *data, size_t len)
 {
-	if (!guest_write(&mem, gpa, data, len))
-		abort();
+	require(guest_write(&mem, gpa, data, len));
 }
 
 /* What a good driver would do in queue @q of device @i, since rings that are right are rare among any bytes. */
 static void add(unsigned int i, unsigned int q, gpa_t gpa, u32 len, u16 flags)
 {
-	gpa_t base = 0x400 * i + 0x140u * q;
+	gpa_t base = layout[i].base + layout[i].stride * q;
 	u16 idx = end[i].net.queue[q].last_avail, slot = idx & 7;
 	struct virtq_desc desc = { gpa, len, flags, 0 };
 
 	poke(base + sizeof(desc) * slot, &desc, sizeof(desc));
-	poke(base + 0x80 + 4 + 2u * slot, &slot, 2);
+	poke(base + layout[i].avail + 4 + 2u * slot, &slot, 2);
 	idx++;
-	poke(base + 0x80 + 2, &idx, 2);
+	poke(base + layout[i].avail + 2, &idx, 2);
 }
 
 #define FRAMES 0x4000u /* two areas of RAM: to send from, to receive to */
@@ -214,25 +137,22 @@ static void post(unsigned int i, const struct step *s, const u8 *rest, size_t si
 		memset(addresses, 0xff, 6);
 	poke(FRAMES + sizeof(struct virtio_net_hdr), addresses, sizeof(addresses));
 	add(i, 1, FRAMES, (u32)size + (s->off & 0x7fff), 0);
-	virtio_pci_notify_pio.write(&end[i].pci, 0, 2, 1);
+	kick(&end[i].pci, 1);
 }
 
 static void do_step(const struct step *s, const u8 *rest, size_t size)
 {
-	struct end *e = &end[s->what >> 7];
+	struct end *e = &end[s->where >> 7];
 	u8 width = (u8)(1 << s->size % 4), byte = (u8)s->value;
 	u8 *frame;
 
-	switch ((s->what & 0x7f) % 12) {
-	case 0: write_register(e, s->off & 0x7ff, width, s->value); break;
-	case 1: write_register(e, s->off & 0x3f, width, s->value); break;
+	switch ((s->where & 0x7f) % 12) {
+	case 0: write_register(&e->pci, s->off & 0x7ff, width, s->value); break;
+	case 1: write_register(&e->pci, s->off & 0x3f, width, s->value); break;
 	case 2: (void)virtio_pci_register_mmio.read(&e->pci, s->off & 0x7ff, width); break;
 	case 3:
-	case 4: virtio_pci_notify_pio.write(&e->pci, 0, 2, s->value % QUEUES); break;
-	case 5:
-		now += TSC_HZ / 10000;
-		vtimer_run(&timers, now);
-		break;
+	case 4: kick(&e->pci, s->value % QUEUES); break;
+	case 5: pass(TSC_HZ / 10000); break;
 	case 6: e->busy = s->value & 0x3ff; break;
 	case 7:
 		frame = malloc(size);
@@ -242,9 +162,9 @@ static void do_step(const struct step *s, const u8 *rest, size_t size)
 		vswitch_nic_receive(&up, frame, (u32)size);
 		free(frame);
 		break;
-	case 8: bring_up(s->what >> 7, s->value); break;
-	case 9: post(s->what >> 7, s, rest, size); break;
-	case 10: add(s->what >> 7, 0, ROOM, s->off & 0x7fff, VIRTQ_DESC_WRITE); break;
+	case 8: bring_up(&e->pci, s->value, &layout[s->where >> 7]); break;
+	case 9: post(s->where >> 7, s, rest, size); break;
+	case 10: add(s->where >> 7, 0, ROOM, s->off & 0x7fff, VIRTQ_DESC_WRITE); break;
 	default:
 		if (s->size & 4)
 			(void)!guest_write(&mem, s->off % IMAGE_SIZE, &s->value, 4);
@@ -256,15 +176,10 @@ static void do_step(const struct step *s, const u8 *rest, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	u8 *ram = calloc(1, RAM_SIZE);
+	u8 *ram = machine_start(RAM_SIZE, TSC_HZ);
 	u32 features[2] = { 0 };
 	struct step step;
 
-	memset(&mem, 0, sizeof(mem));
-	timers.first = NULL;
-	now = TSC_HZ;
-	if (guest_mem_add(&mem, 0, RAM_SIZE, ram))
-		abort();
 	if (size > sizeof(features)) {
 		memcpy(features, data, sizeof(features));
 		data += sizeof(features), size -= sizeof(features);
