@@ -4,10 +4,10 @@
  * the VMM's eyes. Two disks: of 8 MiB, and a read-only one of 1 MiB; both begin with zeroes.
  */
 #include "smp.h"
+#include "virtio.h"
 #include "lib/string.h"
 #include "virtio/blk_request.h"
 
-enum { COMMON = 1, NOTIFY, ISR, DEVICE };
 enum {
 	OK = VIRTIO_BLK_S_OK,
 	IOERR = VIRTIO_BLK_S_IOERR,
@@ -27,85 +27,17 @@ enum {
 #define F_INDIRECT  BIT(28)
 #define F_EVENT_IDX BIT(29)
 
-/* --- the device, in the slot at hand --- */
+/* --- a driver, of the disk at hand --- */
 
-static u32 slot;
-static u32 notify_port;
-static volatile u8 *registers, *msix, *notify_memory, *config;
+static struct vio dev;
 
-static u32 pci_read(u32 reg)
-{
-	outl(0xcf8, 0x80000000 | slot << 11 | (reg & 0xfc));
-	return inl(0xcfc);
-}
+#define STATUS   VIO_STATUS(&dev)
+#define C32(off) (*(volatile u32 *)(dev.config + (off)))
 
-static void pci_write(u32 reg, u32 value)
-{
-	outl(0xcf8, 0x80000000 | slot << 11 | (reg & 0xfc));
-	outl(0xcfc, value);
-}
+#define SIZE     16
+#define QUEUES   2
 
-static u32 pci_read8(u32 reg)
-{
-	return pci_read(reg) >> 8 * (reg & 3) & 0xff;
-}
-
-static u32 bar_base(u32 bar)
-{
-	u32 value = pci_read(0x10 + 4 * bar);
-
-	return value & 1 ? value & ~3u : value & ~15u;
-}
-
-/* The @n-th capability with @id and, if it is a vendor's, @type: its offset, or 0. */
-static u32 find_cap(u32 id, u32 type, unsigned int n)
-{
-	for (u32 at = pci_read8(0x34), left = 48; at && left; at = pci_read8(at + 1), left--) {
-		if (pci_read8(at) == id && (id != 9 || pci_read8(at + 3) == type) && !n--)
-			return at;
-	}
-	return 0;
-}
-
-static volatile u8 *region(u32 type, unsigned int n)
-{
-	u32 at = find_cap(9, type, n);
-
-	return (u8 *)(uintptr_t)bar_base(pci_read8(at + 4)) + pci_read(at + 8);
-}
-
-static void select_disk(u32 number)
-{
-	slot = number;
-	notify_port = bar_base(pci_read8(find_cap(9, NOTIFY, 0) + 4));
-	registers = region(COMMON, 0);
-	notify_memory = region(NOTIFY, 1);
-	config = region(DEVICE, 0);
-	msix = (u8 *)(uintptr_t)bar_base(pci_read(find_cap(0x11, 0, 0) + 4) & 7);
-}
-
-#define R8(off)  (*(volatile u8 *)(registers + (off)))
-#define R16(off) (*(volatile u16 *)(registers + (off)))
-#define R32(off) (*(volatile u32 *)(registers + (off)))
-#define STATUS   R8(20)
-#define C32(off) (*(volatile u32 *)(config + (off)))
-
-/* --- a driver --- */
-
-#define SIZE   16
-#define QUEUES 2
-
-static struct ring {
-	_Alignas(4096) struct virtq_desc desc[SIZE];
-	struct {
-		u16 flags, idx, ring[SIZE], event;
-	} avail;
-	_Alignas(64) struct {
-		u16 flags, idx;
-		struct virtq_used_elem ring[SIZE];
-		u16 event;
-	} used;
-} rings[QUEUES];
+static struct ring VIO_RING(SIZE) rings[QUEUES];
 
 static _Alignas(4096) u8 data[0x10000], other[0x10000];
 static struct virtio_blk_header header;
@@ -118,42 +50,15 @@ static volatile u16 *used_idx(unsigned int q)
 	return &rings[q].used.idx;
 }
 
-static u64 offered(void)
-{
-	u32 low;
-
-	R32(0) = 0;
-	low = R32(4);
-	R32(0) = 1;
-	return make_64(R32(4), low);
-}
-
 static void bring_up(u64 features)
 {
-	u64 offers = offered();
-
 	memset(rings, 0, sizeof(rings));
-	STATUS = 0;
-	while (STATUS)
-		cpu_pause();
-	STATUS = 3;
-	R32(8) = 0;
-	R32(12) = (u32)(features & offers);
-	R32(8) = 1;
-	R32(12) = 1;
-	STATUS = 11;
-	queues = MIN(R16(18), QUEUES);
-	for (u16 q = 0; q < queues; q++) {
-		R16(22) = q;
-		R16(24) = SIZE;
-		R16(26) = q;
-		R32(32) = (u32)(uintptr_t)rings[q].desc;
-		R32(40) = (u32)(uintptr_t)&rings[q].avail;
-		R32(48) = (u32)(uintptr_t)&rings[q].used;
-		R16(28) = 1;
-	}
-	R16(16) = 3;
-	STATUS = 15;
+	vio_begin(&dev, features & vio_offered(&dev));
+	queues = MIN(VIO_QUEUES(&dev), QUEUES);
+	for (u16 q = 0; q < queues; q++)
+		VIO_QUEUE(&dev, q, &rings[q]);
+	VIO_CONFIG_MSIX(&dev) = 3;
+	vio_live(&dev);
 	first = 0;
 }
 
@@ -165,16 +70,6 @@ struct piece {
 
 #define IN VIRTQ_DESC_WRITE
 
-static void make_available(unsigned int q, u16 head)
-{
-	struct ring *r = &rings[q];
-
-	r->avail.ring[r->avail.idx % SIZE] = head;
-	__asm__ volatile("" : : : "memory");
-	r->avail.idx++;
-	__asm__ volatile("" : : : "memory");
-}
-
 static void add(unsigned int q, const struct piece *p, unsigned int n)
 {
 	u16 head = first % SIZE;
@@ -185,12 +80,7 @@ static void add(unsigned int q, const struct piece *p, unsigned int n)
 			(struct virtq_desc){ (u64)(uintptr_t)p[i].at, p[i].len,
 					     (u16)(p[i].flags | (i + 1 < n ? VIRTQ_DESC_NEXT : 0)),
 					     (u16)((first + 1) % SIZE) };
-	make_available(q, head);
-}
-
-static void kick(u16 q)
-{
-	outw((u16)notify_port, q);
+	VIO_MAKE_AVAILABLE(&rings[q], head);
 }
 
 /* Until the request is done: a RAM disk answers at once, but not more than so much in one go. */
@@ -213,7 +103,7 @@ static u8 request(unsigned int q, u32 type, u64 sector, void *at, u32 len)
 	if (!len)
 		p[1] = p[2];
 	add(q, p, len ? 3 : 2);
-	kick((u16)q);
+	vio_kick(&dev, q);
 	return wait(q);
 }
 
@@ -234,17 +124,17 @@ static bool zero(const u8 *at, u32 len)
 
 static void check_discovery(void)
 {
-	u64 features = offered();
+	u64 features = vio_offered(&dev);
 
-	report(pci_read(0) == 0x10421af4, "a virtio disk: %x", pci_read(0));
-	report(pci_read(8) >> 8 == 0x018000, "its class: %x", pci_read(8));
+	report(vio_pci_read(&dev, 0) == 0x10421af4, "a virtio disk: %x", vio_pci_read(&dev, 0));
+	report(vio_pci_read(&dev, 8) >> 8 == 0x018000, "its class: %x", vio_pci_read(&dev, 8));
 	report(make_64(C32(4), C32(0)) == DISK_SIZE / 512, "its size: %u sectors", C32(0));
 	report(C32(20) == 512, "its blocks: %u", C32(20));
 	report(C32(12) >= 32, "buffers of a request: %u", C32(12));
 	report((features & (F_FLUSH | F_DISCARD | F_ZEROES | F_RO)) ==
 		       (F_FLUSH | F_DISCARD | F_ZEROES),
 	       "what it can: %lx", features);
-	report(!(features & F_MQ) == (R16(18) == 1), "its queues: %u", R16(18));
+	report(!(features & F_MQ) == (VIO_QUEUES(&dev) == 1), "its queues: %u", VIO_QUEUES(&dev));
 }
 
 static void check_data(void)
@@ -270,7 +160,7 @@ static void check_data(void)
 	header.sector = 100;
 	memset(other, 0, 512);
 	add(0, (struct piece[]){ { &header, 16, 0 }, { other, 512, IN }, { &status, 1, IN } }, 3);
-	*(volatile u16 *)notify_memory = 0;
+	*(volatile u16 *)dev.memory = 0;
 	report(wait(0) == OK && !memcmp(data, other, 512), "a kick in memory does the same");
 }
 
@@ -286,7 +176,7 @@ static void check_layouts(void)
 	    (struct piece[]){
 		    { &header, 3, 0 }, { (u8 *)&header + 3, 13, 0 }, { other, 1025, IN } },
 	    3);
-	kick(0);
+	vio_kick(&dev, 0);
 	(void)wait(0);
 	report(other[1024] == OK && !memcmp(data, other, 1024),
 	       "a header in two, the status at the data's end");
@@ -296,7 +186,7 @@ static void check_layouts(void)
 			      { other + 1001, 324, IN },
 			      { &status, 1, IN } },
 	    4);
-	kick(0);
+	vio_kick(&dev, 0);
 	report(wait(0) == OK && !memcmp(data, other + 1, 700) &&
 		       !memcmp(data + 700, other + 1001, 324),
 	       "data in crumbs at odd addresses");
@@ -304,14 +194,14 @@ static void check_layouts(void)
 		(struct virtio_blk_header){ VIRTIO_BLK_T_OUT, 0, 300 };
 	memcpy(other + 16, data, 2048);
 	add(0, (struct piece[]){ { other, 16 + 2048, 0 }, { &status, 1, IN } }, 2);
-	kick(0);
+	vio_kick(&dev, 0);
 	report(wait(0) == OK, "header and data in one");
 	table[0] = (struct virtq_desc){ (u64)(uintptr_t)&header, 16, VIRTQ_DESC_NEXT, 5 };
 	table[5] = (struct virtq_desc){ (u64)(uintptr_t)other, 2048, IN | VIRTQ_DESC_NEXT, 2 };
 	table[2] = (struct virtq_desc){ (u64)(uintptr_t)&status, 1, IN, 0 };
 	header.sector = 300;
 	add(0, (struct piece[]){ { table, sizeof(table), VIRTQ_DESC_INDIRECT } }, 1);
-	kick(0);
+	vio_kick(&dev, 0);
 	report(wait(0) == OK && !memcmp(data, other, 2048), "a table of its own");
 }
 
@@ -355,48 +245,32 @@ static void check_queues(void)
 	report(good == 200, "each queue has its own answers: %u of 200, %u queues", good, queues);
 }
 
-static void msix_entry(unsigned int entry, u8 vector)
-{
-	volatile u32 *e = (volatile u32 *)(msix + 16 * entry);
-
-	e[0] = 0xfee00000 | lapic_read(0x20) >> 24 << 12;
-	e[1] = 0;
-	e[2] = vector;
-	e[3] = 0;
-}
-
-static void enable_msix(bool on)
-{
-	u32 cap = find_cap(0x11, 0, 0);
-
-	pci_write(cap, (pci_read(cap) & 0x3fffffff) | (on ? 0x80000000 : 0));
-}
-
 static void check_interrupts(void)
 {
 	struct piece p[] = { { &header, 16, 0 }, { other, 512, IN }, { &status, 1, IN } };
 
 	irq_end = END_LAPIC;
-	msix_entry(0, 0x61);
-	enable_msix(true);
+	vio_msix_entry(&dev, 0, 0x61);
+	vio_msix_enable(&dev, true);
 	bring_up(F_EVENT_IDX);
 	irq_clear();
 	header = (struct virtio_blk_header){ VIRTIO_BLK_T_IN, 0, 0 };
 	for (unsigned int i = 0; i < 5; i++)
 		add(0, p, 3);
-	kick(0);
+	vio_kick(&dev, 0);
 	report(wait_irq(0x61, 1, 100000) && wait(0) == OK, "MSI-X tells of what is done");
 	report(!wait_irq(0x61, 2, 1000) && irq_total == 1, "of five at once once: %u", irq_total);
 	rings[0].avail.event = 9;
 	(void)request(0, VIRTIO_BLK_T_IN, 0, other, 512);
 	report(!wait_irq(0x61, 2, 1000), "not of one that the event index does not ask for");
-	enable_msix(false);
+	vio_msix_enable(&dev, false);
 }
 
 static void check_read_only(void)
 {
-	select_disk(DISK_RO);
-	report(pci_read(0) == 0x10421af4 && offered() & F_RO, "a second disk, read-only");
+	vio_find(&dev, DISK_RO);
+	report(vio_pci_read(&dev, 0) == 0x10421af4 && vio_offered(&dev) & F_RO,
+	       "a second disk, read-only");
 	bring_up(F_RO);
 	memset(data, 0x55, 512);
 	report(request(0, VIRTIO_BLK_T_OUT, 0, data, 512) == IOERR, "is not written to");
@@ -405,7 +279,7 @@ static void check_read_only(void)
 	report(request(0, VIRTIO_BLK_T_IN, MIB(1) / 512, other, 512) == IOERR,
 	       "it has its own size");
 	STATUS = 0;
-	select_disk(DISK);
+	vio_find(&dev, DISK);
 }
 
 /* --- what no driver may do --- */
@@ -479,7 +353,7 @@ static void no_status(void)
 
 static void bad_head(void)
 {
-	make_available(0, SIZE);
+	VIO_MAKE_AVAILABLE(&rings[0], SIZE);
 }
 
 static void check_hostile(void)
@@ -504,7 +378,7 @@ static void check_hostile(void)
 		bring_up(F_INDIRECT | (i & 1 ? F_EVENT_IDX : 0));
 		header = (struct virtio_blk_header){ VIRTIO_BLK_T_IN, 0, 0 };
 		ways[i].do_it();
-		kick(0);
+		vio_kick(&dev, 0);
 		report(STATUS == 0x4f, "%s: the device needs a reset: %x", ways[i].what, STATUS);
 		report(*used_idx(0) == 0, "and has used nothing");
 	}
@@ -525,9 +399,9 @@ static void check_resets(void)
 		header = (struct virtio_blk_header){ VIRTIO_BLK_T_IN, 0, i };
 		for (u32 n = 0; n < i % 6; n++)
 			add(0, p, 3);
-		kick(0);
+		vio_kick(&dev, 0);
 		if (i % 7 == 0)
-			rings[0].avail.idx = (u16)(rings[0].avail.idx + 100), kick(0);
+			rings[0].avail.idx = (u16)(rings[0].avail.idx + 100), vio_kick(&dev, 0);
 		good += STATUS == (i % 7 ? 15 : 0x4f);
 	}
 	report(good == 1000, "1000 resets at any moment: %u as they should be", good);
@@ -552,7 +426,7 @@ static void take_off(unsigned int n)
 			(struct virtio_blk_header){ VIRTIO_BLK_T_IN, 0, i * FLIGHT_SIZE / 512 };
 		add(0, p, 3);
 	}
-	kick(0);
+	vio_kick(&dev, 0);
 }
 
 static bool is_filled(u32 seed)
@@ -649,7 +523,7 @@ static void check_double_fetch(void)
 		for (unsigned int n = 0; n < 20 && STATUS == 15; n++) {
 			first = 0;
 			add(0, p, 3);
-			kick(0);
+			vio_kick(&dev, 0);
 		}
 		flipping = false;
 		cpu_wait(1);
@@ -665,7 +539,7 @@ static void check_double_fetch(void)
 
 void guest_main(void)
 {
-	select_disk(DISK);
+	vio_find(&dev, DISK);
 	if (option("die"))
 		die_in_flight();
 	if (option("part")) {

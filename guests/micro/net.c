@@ -3,7 +3,7 @@
  * sizes, offloads, filters, queues, and what no driver may do. "case=pong" gives back what it gets, "case=ping"
  * sends to it, from another VM.
  */
-#include "micro.h"
+#include "virtio.h"
 #include "lib/string.h"
 #include "virtio/virtio_net.h"
 
@@ -21,79 +21,34 @@
 #define TAKES    (VIRTIO_NET_F_GUEST_CSUM | VIRTIO_NET_F_GUEST_TSO4 | VIRTIO_NET_F_GUEST_TSO6)
 #define CONTROL  (VIRTIO_NET_F_CTRL_VQ | VIRTIO_NET_F_CTRL_RX | VIRTIO_NET_F_CTRL_MAC_ADDR)
 
-struct ring {
-	_Alignas(4096) struct virtq_desc desc[SIZE];
-	struct {
-		u16 flags, idx, ring[SIZE], event;
-	} avail;
-	_Alignas(64) struct {
-		u16 flags, idx;
-		struct virtq_used_elem ring[SIZE];
-		u16 event;
-	} used;
-};
+struct ring VIO_RING(SIZE);
 
 static struct nic {
-	u32 slot;
-	u16 notify;
-	volatile u8 *registers, *msix;
+	struct vio vio;
 	u64 features;
 	unsigned int control; /* the queue */
 	u16 seen[QUEUES];
 	struct ring ring[QUEUES];
 	u8 buffer[SIZE][ROOM];
-} a = { .slot = SLOT_A }, b = { .slot = SLOT_B };
+} a, b;
 
 static u8 frame[PACKET_MAX], got[PACKET_MAX];
 static struct virtio_net_hdr hdr, got_hdr;
 
-/* --- PCI --- */
-
-static u32 pci_read(const struct nic *n, u32 reg)
-{
-	outl(0xcf8, 0x80000000 | n->slot << 11 | (reg & 0xfc));
-	return inl(0xcfc);
-}
-
-static void pci_write(const struct nic *n, u32 reg, u32 value)
-{
-	outl(0xcf8, 0x80000000 | n->slot << 11 | (reg & 0xfc));
-	outl(0xcfc, value);
-}
-
-static void find(struct nic *n)
-{
-	n->notify = (u16)(pci_read(n, 0x10) & ~3u);
-	n->registers = (u8 *)(uintptr_t)(pci_read(n, 0x14) & ~15u);
-	n->msix = (u8 *)(uintptr_t)(pci_read(n, 0x18) & ~15u);
-}
-
-#define R8(n, off)  (*(volatile u8 *)((n)->registers + (off)))
-#define R16(n, off) (*(volatile u16 *)((n)->registers + (off)))
-#define R32(n, off) (*(volatile u32 *)((n)->registers + (off)))
-#define STATUS(n)   R8(n, 20)
-#define CONFIG      0x400
-
 /* --- a driver --- */
 
-static void barrier(void)
-{
-	__asm__ volatile("" : : : "memory");
-}
+#define STATUS(n)   VIO_STATUS(&(n)->vio)
+#define C8(n, off)  (*(volatile u8 *)((n)->vio.config + (off)))
+#define C16(n, off) (*(volatile u16 *)((n)->vio.config + (off)))
 
 static void kick(const struct nic *n, unsigned int q)
 {
-	outw(n->notify, (u16)q);
+	vio_kick(&n->vio, q);
 }
 
 static void add(struct nic *n, unsigned int q, u16 head)
 {
-	struct ring *r = &n->ring[q];
-
-	r->avail.ring[r->avail.idx % SIZE] = head;
-	barrier();
-	r->avail.idx++;
-	barrier();
+	VIO_MAKE_AVAILABLE(&n->ring[q], head);
 }
 
 static void give(struct nic *n, unsigned int q, u16 count, u32 len)
@@ -112,34 +67,22 @@ static void bring_up(struct nic *n, u64 features)
 {
 	memset(n->ring, 0, sizeof(n->ring));
 	memset(n->seen, 0, sizeof(n->seen));
-	features |= BIT(32);
 	n->features = features;
-	n->control = features & VIRTIO_NET_F_MQ ? 2 * R16(n, CONFIG + 8) : 2;
-	STATUS(n) = 0;
-	STATUS(n) = 3;
-	R32(n, 8) = 0;
-	R32(n, 12) = (u32)features;
-	R32(n, 8) = 1;
-	R32(n, 12) = (u32)(features >> 32);
-	STATUS(n) = 11;
+	n->control = features & VIRTIO_NET_F_MQ ? 2 * C16(n, 8) : 2;
+	vio_begin(&n->vio, features);
 	for (u16 q = 0; q < QUEUES; q++) {
-		R16(n, 22) = q;
-		if (R16(n, 24) < SIZE || (q > 1 && !(features & VIRTIO_NET_F_CTRL_VQ)))
+		VIO_R16(&n->vio, 22) = q;
+		if (VIO_R16(&n->vio, 24) < SIZE || (q > 1 && !(features & VIRTIO_NET_F_CTRL_VQ)))
 			break;
-		R16(n, 24) = SIZE;
-		R16(n, 26) = q;
-		R32(n, 32) = (u32)(uintptr_t)n->ring[q].desc;
-		R32(n, 40) = (u32)(uintptr_t)&n->ring[q].avail;
-		R32(n, 48) = (u32)(uintptr_t)&n->ring[q].used;
-		R16(n, 28) = 1;
+		VIO_QUEUE(&n->vio, q, &n->ring[q]);
 	}
-	STATUS(n) = 15;
+	vio_live(&n->vio);
 }
 
 static void mac_of(const struct nic *n, u8 *mac)
 {
 	for (unsigned int i = 0; i < ETH_ALEN; i++)
-		mac[i] = R8(n, CONFIG + i);
+		mac[i] = C8(n, i);
 }
 
 static void post(struct nic *n, unsigned int q, u32 len)
@@ -237,12 +180,13 @@ static void check_discovery(void)
 
 	mac_of(&a, mac_a);
 	mac_of(&b, mac_b);
-	report(pci_read(&a, 0) == 0x10411af4, "a network device: %x", pci_read(&a, 0));
-	report(pci_read(&a, 8) >> 8 == 0x020000, "its class: %x", pci_read(&a, 8));
-	report(pci_read(&b, 0) == 0x10411af4, "and another one");
+	report(vio_pci_read(&a.vio, 0) == 0x10411af4, "a network device: %x",
+	       vio_pci_read(&a.vio, 0));
+	report(vio_pci_read(&a.vio, 8) >> 8 == 0x020000, "its class: %x", vio_pci_read(&a.vio, 8));
+	report(vio_pci_read(&b.vio, 0) == 0x10411af4, "and another one");
 	report(memcmp(mac_a, mac_b, ETH_ALEN) && !(mac_a[0] & 1), "addresses of their own");
-	report(R16(&a, CONFIG + 6) == VIRTIO_NET_S_LINK_UP, "the link is up");
-	report(R16(&a, CONFIG + 10) == ETH_MTU, "MTU: %u", R16(&a, CONFIG + 10));
+	report(C16(&a, 6) == VIRTIO_NET_S_LINK_UP, "the link is up");
+	report(C16(&a, 10) == ETH_MTU, "MTU: %u", C16(&a, 10));
 }
 
 /* --- claims: frames --- */
@@ -591,8 +535,8 @@ static void check_pairs(void)
 {
 	u16 pairs;
 
-	if (R16(&b, CONFIG + 8) != PAIRS) {
-		report(R16(&b, CONFIG + 8) == 1, "one pair of queues for one CPU");
+	if (C16(&b, 8) != PAIRS) {
+		report(C16(&b, 8) == 1, "one pair of queues for one CPU");
 		return;
 	}
 	bring_up(&a, 0);
@@ -627,25 +571,11 @@ static void check_pairs(void)
 
 /* --- claims: interrupts --- */
 
-static void enable_msix(const struct nic *n, bool on)
-{
-	u32 at = pci_read(n, 0x34) & 0xff;
-
-	while (at && (pci_read(n, at) >> 8 * (at & 3) & 0xff) != 0x11)
-		at = pci_read(n, at) >> 8 & 0xff;
-	pci_write(n, at, (pci_read(n, at) & 0x3fffffff) | (on ? 0x80000000 : 0));
-}
-
 static void check_interrupts(void)
 {
-	volatile u32 *entry = (volatile u32 *)b.msix;
-
 	irq_end = END_LAPIC;
-	entry[0] = 0xfee00000 | lapic_read(0x20) >> 24 << 12;
-	entry[1] = 0;
-	entry[2] = 0x61;
-	entry[3] = 0;
-	enable_msix(&b, true);
+	vio_msix_entry(&b.vio, 0, 0x61);
+	vio_msix_enable(&b.vio, true);
 	bring_up(&a, 0);
 	bring_up(&b, BIT(29));
 	give(&b, 0, SIZE, ROOM);
@@ -660,7 +590,7 @@ static void check_interrupts(void)
 	b.ring[0].avail.event = 20;
 	send(&a, 100);
 	report(wait_irq(0x61, 2, 1000), "then the next one is another");
-	enable_msix(&b, false);
+	vio_msix_enable(&b.vio, false);
 }
 
 /* --- claims: hostile queues --- */
@@ -790,7 +720,7 @@ void guest_main(void)
 {
 	const char *what = option_value("case");
 
-	find(&a);
+	vio_find(&a.vio, SLOT_A);
 	if (what) {
 		if (!strncmp(what, "ping", 4))
 			ping();
@@ -799,7 +729,7 @@ void guest_main(void)
 		STATUS(&a) = 0;
 		return;
 	}
-	find(&b);
+	vio_find(&b.vio, SLOT_B);
 	check_discovery();
 	check_sizes();
 	check_no_room();

@@ -3,9 +3,8 @@
  * memory, with MSI-X and with the pin, its BARs moved, reset a thousand times, and with rings that no
  * driver may make.
  */
-#include "micro.h"
+#include "virtio.h"
 #include "lib/string.h"
-#include "virtio/virtqueue.h"
 
 #define SLOT        1
 #define PCI_IO      0xc000u
@@ -15,91 +14,16 @@
 #define PIN_LINE    11 /* of slot 1 */
 
 enum { RX, TX };
-enum { COMMON = 1, NOTIFY, ISR, DEVICE };
 
-/* --- configuration space --- */
+static struct vio dev;
 
-static u32 pci_read(u32 reg)
-{
-	outl(0xcf8, 0x80000000 | SLOT << 11 | (reg & 0xfc));
-	return inl(0xcfc);
-}
-
-static void pci_write(u32 reg, u32 value)
-{
-	outl(0xcf8, 0x80000000 | SLOT << 11 | (reg & 0xfc));
-	outl(0xcfc, value);
-}
-
-static u32 pci_read8(u32 reg)
-{
-	return pci_read(reg) >> 8 * (reg & 3) & 0xff;
-}
-
-#define BAR(n) (0x10 + 4 * (n))
-
-static u32 notify_port;
-static volatile u8 *registers, *msix, *notify_memory;
-
-static u32 bar_base(u32 bar)
-{
-	u32 value = pci_read(BAR(bar));
-
-	return value & 1 ? value & ~3u : value & ~15u;
-}
-
-/* The @n-th capability of @type: its offset, or 0. */
-static u32 find_cap(u32 type, unsigned int n)
-{
-	for (u32 at = pci_read8(0x34), left = 48; at && left; at = pci_read8(at + 1), left--) {
-		if (pci_read8(at) == 9 && pci_read8(at + 3) == type && !n--)
-			return at;
-	}
-	return 0;
-}
-
-static u32 find_msix(void)
-{
-	u32 at = pci_read8(0x34);
-
-	for (unsigned int left = 48; at && pci_read8(at) != 0x11 && left; left--)
-		at = pci_read8(at + 1);
-	return at;
-}
-
-static void find_bars(void)
-{
-	u32 memory = find_cap(NOTIFY, 1);
-
-	notify_port = bar_base(pci_read8(find_cap(NOTIFY, 0) + 4));
-	registers = (u8 *)(uintptr_t)bar_base(pci_read8(find_cap(COMMON, 0) + 4));
-	msix = (u8 *)(uintptr_t)bar_base(pci_read(find_msix() + 4) & 7);
-	notify_memory = (u8 *)(uintptr_t)bar_base(pci_read8(memory + 4)) + pci_read(memory + 8);
-}
-
-/* --- registers --- */
-
-#define R8(off)  (*(volatile u8 *)(registers + (off)))
-#define R16(off) (*(volatile u16 *)(registers + (off)))
-#define R32(off) (*(volatile u32 *)(registers + (off)))
-#define STATUS   R8(20)
-#define ISR_REG  R8(pci_read(find_cap(ISR, 0) + 8))
+#define STATUS VIO_STATUS(&dev)
 
 /* --- a driver --- */
 
 #define SIZE 8
 
-static struct ring {
-	_Alignas(4096) struct virtq_desc desc[SIZE];
-	struct {
-		u16 flags, idx, ring[SIZE], event;
-	} avail;
-	_Alignas(64) struct {
-		u16 flags, idx;
-		struct virtq_used_elem ring[SIZE];
-		u16 event;
-	} used;
-} rings[2];
+static struct ring VIO_RING(SIZE) rings[2];
 
 static volatile u16 *used_idx(unsigned int q)
 {
@@ -109,25 +33,11 @@ static volatile u16 *used_idx(unsigned int q)
 static void bring_up(bool event_idx)
 {
 	memset(rings, 0, sizeof(rings));
-	STATUS = 0;
-	STATUS = 1;
-	STATUS = 3;
-	R32(8) = 0;
-	R32(12) = event_idx ? BIT(29) : 0;
-	R32(8) = 1;
-	R32(12) = 1;
-	STATUS = 11;
-	for (u16 q = 0; q < 2; q++) {
-		R16(22) = q;
-		R16(24) = SIZE;
-		R16(26) = q;
-		R32(32) = (u32)(uintptr_t)rings[q].desc;
-		R32(40) = (u32)(uintptr_t)&rings[q].avail;
-		R32(48) = (u32)(uintptr_t)&rings[q].used;
-		R16(28) = 1;
-	}
-	R16(16) = 2;
-	STATUS = 15;
+	vio_begin(&dev, event_idx ? BIT(29) : 0);
+	for (u16 q = 0; q < 2; q++)
+		VIO_QUEUE(&dev, q, &rings[q]);
+	VIO_CONFIG_MSIX(&dev) = 2;
+	vio_live(&dev);
 }
 
 static void add(unsigned int q, const void *data, u32 len, u16 flags, u16 next)
@@ -136,15 +46,7 @@ static void add(unsigned int q, const void *data, u32 len, u16 flags, u16 next)
 	u16 slot = r->avail.idx % SIZE;
 
 	r->desc[slot] = (struct virtq_desc){ (u64)(uintptr_t)data, len, flags, next };
-	r->avail.ring[slot] = slot;
-	__asm__ volatile("" : : : "memory");
-	r->avail.idx++;
-	__asm__ volatile("" : : : "memory");
-}
-
-static void kick(u16 q)
-{
-	outw((u16)notify_port, q);
+	VIO_MAKE_AVAILABLE(r, slot);
 }
 
 static void send(const char *text)
@@ -160,14 +62,16 @@ static void send(const char *text)
 
 static void check_discovery(void)
 {
-	report(pci_read(0) == 0x10431af4, "a virtio console: %x", pci_read(0));
-	report(pci_read(8) >> 8 == 0x078000, "its class: %x", pci_read(8));
-	report(notify_port >= PCI_IO && notify_port <= PCI_IO_END, "I/O BAR at %x", notify_port);
-	report((u64)(uintptr_t)registers >= PCI_MEM && (u64)(uintptr_t)registers <= PCI_MEM_END,
-	       "memory BAR at %p", (const void *)registers);
-	report((pci_read(4) & 3) == 3, "both decode");
-	report((pci_read(0x3c) & 0xffff) == (0x100 | PIN_LINE), "INTA, line %u", PIN_LINE);
-	report(R16(18) == 2, "two queues: %u", R16(18));
+	report(vio_pci_read(&dev, 0) == 0x10431af4, "a virtio console: %x", vio_pci_read(&dev, 0));
+	report(vio_pci_read(&dev, 8) >> 8 == 0x078000, "its class: %x", vio_pci_read(&dev, 8));
+	report(dev.port >= PCI_IO && dev.port <= PCI_IO_END, "I/O BAR at %x", dev.port);
+	report((u64)(uintptr_t)dev.registers >= PCI_MEM &&
+		       (u64)(uintptr_t)dev.registers <= PCI_MEM_END,
+	       "memory BAR at %p", (const void *)dev.registers);
+	report((vio_pci_read(&dev, 4) & 3) == 3, "both decode");
+	report((vio_pci_read(&dev, 0x3c) & 0xffff) == (0x100 | PIN_LINE), "INTA, line %u",
+	       PIN_LINE);
+	report(VIO_QUEUES(&dev) == 2, "two queues: %u", VIO_QUEUES(&dev));
 }
 
 static void check_sending(void)
@@ -175,62 +79,45 @@ static void check_sending(void)
 	bring_up(false);
 	report(STATUS == 15, "the device lives: %x", STATUS);
 	send("virtio: these words went by a virtqueue\r\n");
-	kick(TX);
+	vio_kick(&dev, TX);
 	report(*used_idx(TX) == 1, "sent when the OUT is done: %u", *used_idx(TX));
 	send("virtio: these by a kick in memory\r\n");
-	*(volatile u16 *)(notify_memory + 4 * TX) = TX;
+	*(volatile u16 *)(dev.memory + 4 * TX) = TX;
 	report(*used_idx(TX) == 2, "sent when the MOV is done: %u", *used_idx(TX));
 	report(rings[TX].used.ring[1].id == 1, "by its name");
-}
-
-static void msix_entry(unsigned int entry, u8 vector)
-{
-	volatile u32 *e = (volatile u32 *)(msix + 16 * entry);
-
-	e[0] = 0xfee00000 | lapic_read(0x20) >> 24 << 12;
-	e[1] = 0;
-	e[2] = vector;
-	e[3] = 0;
-}
-
-static void enable_msix(bool on)
-{
-	u32 cap = find_msix();
-
-	pci_write(cap, (pci_read(cap) & 0x3fffffff) | (on ? 0x80000000 : 0));
 }
 
 static void break_ring(void)
 {
 	rings[TX].avail.idx = (u16)(rings[TX].avail.idx + 100);
-	kick(TX);
+	vio_kick(&dev, TX);
 }
 
 static void check_msix(void)
 {
 	irq_end = END_LAPIC;
-	msix_entry(TX, 0x61);
-	msix_entry(2, 0x62);
-	enable_msix(true);
+	vio_msix_entry(&dev, TX, 0x61);
+	vio_msix_entry(&dev, 2, 0x62);
+	vio_msix_enable(&dev, true);
 	bring_up(true);
 	irq_clear();
 	send("x");
-	kick(TX);
+	vio_kick(&dev, TX);
 	report(wait_irq(0x61, 1, 100000), "MSI-X tells of what was sent, after a lull");
 	report(irq_total == 1, "once: %u", irq_total);
 	rings[TX].avail.event = 1; /* the next one */
 	send("y");
 	send("z\r\n");
-	kick(TX);
+	vio_kick(&dev, TX);
 	report(wait_irq(0x61, 2, 100000), "and of the next, for which the event index asks");
 	rings[TX].avail.event = 7;
 	send("-\r\n");
-	kick(TX);
+	vio_kick(&dev, TX);
 	report(!wait_irq(0x61, 3, 100000), "but not of one that it does not ask for");
 	break_ring();
 	report(wait_irq(0x62, 1, 1000), "a broken ring is a change of configuration");
 	report(STATUS == 0x4f, "DEVICE_NEEDS_RESET: %x", STATUS);
-	enable_msix(false);
+	vio_msix_enable(&dev, false);
 }
 
 static void check_pin(void)
@@ -244,7 +131,7 @@ static void check_pin(void)
 	report(wait_irq(0x63, 1, 1000), "without MSI-X it is the pin, on the I/O APIC");
 	lapic_write(0xb0, 0);
 	report(wait_irq(0x63, 2, 1000), "which is held");
-	report(ISR_REG == 2, "until ISR is read");
+	report(*dev.isr == 2, "until ISR is read");
 	lapic_write(0xb0, 0);
 	report(!wait_irq(0x63, 3, 1000), "then it is not");
 	ioapic_write(0x10 + 2 * PIN_LINE, 0x10000);
@@ -252,33 +139,33 @@ static void check_pin(void)
 
 static void check_moving(void)
 {
-	u32 memory = pci_read(BAR(1)), port = pci_read(BAR(0));
-	volatile u16 *old = (volatile u16 *)(registers + 18);
+	u32 memory = vio_pci_read(&dev, VIO_BAR(1)), port = vio_pci_read(&dev, VIO_BAR(0));
+	volatile u16 *old = (volatile u16 *)(dev.registers + 18);
 	u8 *ram = (u8 *)(uintptr_t)0xa00000;
 
 	bring_up(false);
-	pci_write(BAR(1), 0xe8000000);
+	vio_pci_write(&dev, VIO_BAR(1), 0xe8000000);
 	report(*(volatile u16 *)(uintptr_t)0xe8000012 == 2, "a moved BAR answers where it is");
 	report(*old == 0xffff, "and no longer where it was: %x", *old);
-	pci_write(BAR(0), 0xc801);
-	notify_port = 0xc800;
+	vio_pci_write(&dev, VIO_BAR(0), 0xc801);
+	dev.port = 0xc800;
 	send("virtio: by a port that was moved\r\n");
-	kick(TX);
+	vio_kick(&dev, TX);
 	report(*used_idx(TX) == 1, "so does one of ports");
-	pci_write(BAR(0), 0x10001);
-	pci_write(BAR(0), 0x3f9); /* over the serial port, which was there first */
+	vio_pci_write(&dev, VIO_BAR(0), 0x10001);
+	vio_pci_write(&dev, VIO_BAR(0), 0x3f9); /* over the serial port, which was there first */
 	report(inb(0x3fd) != 0xff, "of two devices at one port, the first answers");
-	pci_write(BAR(0), port);
+	vio_pci_write(&dev, VIO_BAR(0), port);
 	ram[18] = 0x5a;
-	pci_write(BAR(1), (u32)(uintptr_t)ram);
+	vio_pci_write(&dev, VIO_BAR(1), (u32)(uintptr_t)ram);
 	report(ram[18] == 0x5a, "under RAM it cannot be reached");
-	pci_write(BAR(1), memory);
-	pci_write(4, pci_read(4) & 0xfffc);
+	vio_pci_write(&dev, VIO_BAR(1), memory);
+	vio_pci_write(&dev, 4, vio_pci_read(&dev, 4) & 0xfffc);
 	report(*old == 0xffff, "switched off it does not answer");
-	outw((u16)bar_base(0), TX);
-	pci_write(4, (pci_read(4) & 0xffff) | 3);
+	outw((u16)vio_bar(&dev, 0), TX);
+	vio_pci_write(&dev, 4, (vio_pci_read(&dev, 4) & 0xffff) | 3);
 	report(*old == 2 && STATUS == 15, "and is as it was afterwards");
-	find_bars();
+	vio_find(&dev, SLOT);
 }
 
 static void check_resets(void)
@@ -288,12 +175,12 @@ static void check_resets(void)
 	for (unsigned int i = 0; i < 1000; i++) {
 		bring_up(i & 1);
 		add(RX, (void *)(uintptr_t)0xa10000, 100, VIRTQ_DESC_WRITE, 0);
-		kick(RX);
+		vio_kick(&dev, RX);
 		if (i % 3)
 			send(i % 100 ? "" : ".");
 		if (i % 5 == 0)
 			break_ring();
-		kick(TX);
+		vio_kick(&dev, TX);
 		alive += STATUS == (i % 5 ? 15 : 0x4f);
 	}
 	report(alive == 1000, "1000 resets at any moment: %u as they should be", alive);
@@ -326,17 +213,11 @@ static void indirect_loop(void)
 
 static void no_rings(void)
 {
-	STATUS = 0;
-	STATUS = 3;
-	R32(8) = 1;
-	R32(12) = 1;
-	STATUS = 11;
-	R16(22) = TX;
-	R32(32) = 0xfec00000; /* the I/O APIC */
-	R32(40) = 0xe0010000; /* the device itself */
-	R32(48) = 0xfee00000;
-	R16(28) = 1;
-	STATUS = 15;
+	vio_begin(&dev, 0);
+	/* The I/O APIC, the device itself, the local APIC. */
+	vio_queue(&dev, TX, SIZE, (void *)(uintptr_t)0xfec00000, (void *)(uintptr_t)0xe0010000,
+		  (void *)(uintptr_t)0xfee00000);
+	vio_live(&dev);
 }
 
 static void check_hostile(void)
@@ -356,7 +237,7 @@ static void check_hostile(void)
 	for (unsigned int i = 0; i < ARRAY_SIZE(ways); i++) {
 		bring_up(i & 1);
 		ways[i].do_it();
-		kick(TX);
+		vio_kick(&dev, TX);
 		report(STATUS == 0x4f, "%s: the device needs a reset: %x", ways[i].what, STATUS);
 		report(*used_idx(TX) == 0, "and has used nothing");
 	}
@@ -383,7 +264,7 @@ static void check_hostile(void)
 
 void guest_main(void)
 {
-	find_bars();
+	vio_find(&dev, SLOT);
 	check_discovery();
 	check_sending();
 	check_msix();
@@ -392,7 +273,7 @@ void guest_main(void)
 	check_hostile();
 	check_resets();
 	bring_up(false);
-	MEASURE("kick by port", "out %%ax, %%dx", (u16)notify_port);
-	MEASURE("kick by memory", "mov %%ax, (%%rdx)", notify_memory);
+	MEASURE("kick by port", "out %%ax, %%dx", dev.port);
+	MEASURE("kick by memory", "mov %%ax, (%%rdx)", dev.memory);
 	STATUS = 0;
 }
