@@ -13,7 +13,7 @@ from support.shell import Shell
 # partition of the machine's, which takes its time.
 DISKS = "disk = ram:8M\ndisk = part:lintel-scratch\n"
 DEPTHS = {1: 1, 32: 2}
-REQUESTS = 2000
+REQUESTS = 800
 
 EVENT_INDEX = pytest.mark.parametrize("event_index", [True, False], ids=["event-index", "flags"])
 EVENT_INDEX_LONG = pytest.mark.parametrize("event_index", [True, pytest.param(False, marks=pytest.mark.long)], ids=["event-index", "flags"])

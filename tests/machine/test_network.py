@@ -285,7 +285,7 @@ def fixture_debians(request):
         yield guests
 
 
-@pytest.mark.parametrize("more", ["", "--reverse"], ids=["there", "back"])
+@pytest.mark.parametrize("more", ["", pytest.param("--reverse", marks=pytest.mark.long)], ids=["there", "back"])
 def test_iperf3(debians, more):
     """iperf3 between two VMs, in both directions: all bytes arrive, at a rate that is told."""
     debians.on("two").output("pgrep -x iperf3 >/dev/null || iperf3 --server --daemon")
