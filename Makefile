@@ -4,14 +4,16 @@
 # --- what to build ---------------------------------------------------------------------------
 
 BUILD     := build
-IMAGE     := $(BUILD)/lintel.efi
+# VMCS_COUNTS=1: an image beside the usual one that counts VMREADs and VMWRITEs (docs/performance.md).
+VARIANT   := $(if $(VMCS_COUNTS),-counts)
+IMAGE     := $(BUILD)/lintel$(VARIANT).efi
 CONFIG    ?= guests/linux/lintel.conf
 
 C_DIRS    := boot lib drivers ept vmx vioapic virtio vswitch vmm
 C_SRCS    := $(sort $(wildcard $(C_DIRS:%=%/*.c)))
 ASM_SRCS  := $(sort $(wildcard $(C_DIRS:%=%/*.asm)))
 HEADERS   := $(sort $(wildcard $(C_DIRS:%=%/*.h)))
-OBJS      := $(C_SRCS:%.c=$(BUILD)/image/%.o) $(ASM_SRCS:%.asm=$(BUILD)/image/%.asm.o)
+OBJS      := $(C_SRCS:%.c=$(BUILD)/image$(VARIANT)/%.o) $(ASM_SRCS:%.asm=$(BUILD)/image$(VARIANT)/%.asm.o)
 
 .DEFAULT_GOAL := $(IMAGE)
 .DELETE_ON_ERROR:
@@ -27,7 +29,7 @@ say        = @printf '  %-8s%s\n'
 WARNINGS  := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wconversion -Wvla -Werror
 CFLAGS    := -std=c11 -O2 -g -ffreestanding -fpie -include boot/hidden.h -fno-stack-protector \
              -fno-strict-aliasing -fno-asynchronous-unwind-tables -fno-omit-frame-pointer \
-             -mno-red-zone -mgeneral-regs-only $(WARNINGS) -I.
+             -mno-red-zone -mgeneral-regs-only $(WARNINGS) $(if $(VMCS_COUNTS),-DVMCS_COUNTS=1) -I.
 EFI_FLAGS := -isystem /usr/include/efi -isystem /usr/include/efi/x86_64 -DGNU_EFI_USE_MS_ABI
 LDFLAGS   := -m i386pep -T boot/lintel.lds --subsystem 10 --image-base 0 --nxcompat --dynamicbase \
              --high-entropy-va --enable-reloc-section --no-insert-timestamp
@@ -39,17 +41,17 @@ $(IMAGE): $(OBJS) boot/lintel.lds tools/check-objects
 	$(say) CHECK objects
 	$(Q)tools/check-objects $(OBJS)
 	$(say) LD $@
-	$(Q)$(LD) $(LDFLAGS) -Map $(BUILD)/lintel.map -o $(BUILD)/lintel.debug $(OBJS)
+	$(Q)$(LD) $(LDFLAGS) -Map $(@:.efi=.map) -o $(@:.efi=.debug) $(OBJS)
 	$(Q)$(LD) $(LDFLAGS) -s -o $@ $(OBJS)
 
-$(BUILD)/image/boot/%.o: CFLAGS += $(EFI_FLAGS)
+$(BUILD)/image$(VARIANT)/boot/%.o: CFLAGS += $(EFI_FLAGS)
 
-$(BUILD)/image/%.o: %.c Makefile
+$(BUILD)/image$(VARIANT)/%.o: %.c Makefile
 	$(say) CC $<
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/image/%.asm.o: %.asm lib/gprs.inc Makefile
+$(BUILD)/image$(VARIANT)/%.asm.o: %.asm lib/gprs.inc Makefile
 	$(say) NASM $<
 	$(Q)mkdir -p $(@D)
 	$(Q)$(NASM) -I./ -f elf64 -g -F dwarf -w+all -Werror -o $@ $<

@@ -2,6 +2,7 @@
 #include "lib/print.h"
 #include "lib/printk.h"
 #include "lib/string.h"
+#include "vmm/trace.h"
 
 #define MEMORY_MIN     MIB(16)
 #define MEMORY_STEP    MIB(2) /* so that a VM's memory is made of large pages */
@@ -122,6 +123,19 @@ static bool parse_memory(struct config_value *v)
 	return store(v, size);
 }
 
+static bool parse_trace(struct config_value *v)
+{
+	u64 size;
+	const char *reason = config_read_size(v->text, &size);
+
+	_Static_assert(TRACE_MIN == KIB(4) && TRACE_MAX == MIB(1), "the text below names them");
+	if (reason)
+		return refuse(v, "%s", reason);
+	if (size < TRACE_MIN || size > TRACE_MAX || (size & (size - 1)))
+		return refuse(v, "bad size: expected 4K to 1M, a power of two");
+	return store(v, size);
+}
+
 static bool parse_string(struct config_value *v)
 {
 	size_t len = strlen(v->text);
@@ -237,6 +251,12 @@ static const struct config_word selftest_words[] = {
 	{ NULL, 0 },
 };
 
+static const struct config_word yes_no_words[] = {
+	{ "yes", true },
+	{ "no", false },
+	{ NULL, 0 },
+};
+
 static const struct config_word interrupts_words[] = {
 	{ "auto", INTERRUPTS_AUTO },
 	{ "software", INTERRUPTS_SOFTWARE },
@@ -275,6 +295,8 @@ static const struct config_key lintel_keys[] = {
 	{ "errata-ignore", parse_mask, HOST(unmask) },
 	{ "interrupts", parse_word, HOST(interrupts), .words = interrupts_words },
 	{ "selftest", parse_word, HOST(selftest), .words = selftest_words },
+	{ "exit-times", parse_word, HOST(exit_times), .words = yes_no_words },
+	{ "trace", parse_trace, HOST(trace) },
 	{ "io-cpu", parse_cpu, HOST(io_cpu),
 	  .line_offset = offsetof(struct host_config, io_cpu_line) },
 };

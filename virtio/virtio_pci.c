@@ -9,8 +9,6 @@
 /* The register BAR, each structure apart from the others. */
 #define REG_COMMON          0x000
 #define REG_ISR             0x100
-#define REG_NOTIFY          0x200
-#define REG_DEVICE          0x400
 #define NOTIFY_STRIDE       4
 #define MSIX_PENDING_OFFSET 0x800
 
@@ -71,7 +69,7 @@ static void add_caps(struct virtio_pci *vp)
 	struct virtio_pci_cap notify = { .type = CAP_NOTIFY,
 					 .bar = VIRTIO_PCI_REGISTER_BAR,
 					 .instance = 1,
-					 .offset = REG_NOTIFY,
+					 .offset = VIRTIO_PCI_REG_NOTIFY,
 					 .length = NOTIFY_STRIDE * dev->type->queues,
 					 .more = NOTIFY_STRIDE };
 	struct virtio_pci_cap isr = {
@@ -79,7 +77,7 @@ static void add_caps(struct virtio_pci *vp)
 	};
 	struct virtio_pci_cap device = { .type = CAP_DEVICE,
 					 .bar = VIRTIO_PCI_REGISTER_BAR,
-					 .offset = REG_DEVICE,
+					 .offset = VIRTIO_PCI_REG_DEVICE,
 					 .length = dev->config_size };
 	struct virtio_pci_cap window = { .type = CAP_PCI };
 
@@ -324,8 +322,8 @@ static u64 register_read(void *ctx, u64 off, u8 size)
 		return common_read(vp, off);
 	if (off == REG_ISR && size == 1)
 		return read_isr(vp);
-	if (off >= REG_DEVICE)
-		return device_read(vp->dev, off - REG_DEVICE, size);
+	if (off >= VIRTIO_PCI_REG_DEVICE)
+		return device_read(vp->dev, off - VIRTIO_PCI_REG_DEVICE, size);
 	return ~0ULL;
 }
 
@@ -338,9 +336,9 @@ static void register_write(void *ctx, u64 off, u8 size, u64 value)
 		register_write(vp, off + 4, 4, upper_32(value));
 	} else if (in_common(off, size)) {
 		common_write(vp, off, (u32)value);
-	} else if (off >= REG_DEVICE) {
-		device_write(vp->dev, off - REG_DEVICE, size, (u32)value);
-	} else if (off >= REG_NOTIFY && size == 2) {
+	} else if (off >= VIRTIO_PCI_REG_DEVICE) {
+		device_write(vp->dev, off - VIRTIO_PCI_REG_DEVICE, size, (u32)value);
+	} else if (off >= VIRTIO_PCI_REG_NOTIFY && size == 2) {
 		virtio_kick(vp->dev, (u16)value);
 	}
 }

@@ -20,6 +20,10 @@ enum virtio_pci_bar { VIRTIO_PCI_NOTIFY_BAR, VIRTIO_PCI_REGISTER_BAR, VIRTIO_PCI
 #define VIRTIO_PCI_NOTIFY_SIZE 16
 #define VIRTIO_PCI_MMIO_SIZE   4096 /* of either memory BAR */
 
+/* In BAR 1, kicks and what follows them: a kick is 16 bits. */
+#define VIRTIO_PCI_REG_NOTIFY 0x200
+#define VIRTIO_PCI_REG_DEVICE 0x400
+
 struct virtio_pci {
 	struct pci_function pci; /* bar_moved is for the machine to fill */
 	struct msix msix;

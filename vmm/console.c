@@ -30,7 +30,7 @@ static struct {
 /* Hooks to be called once the console is unlocked: they may well call it again. */
 struct todo {
 	u32 input_ready, output_ready; /* bits of VMs */
-	bool quit, list;
+	bool quit, list, times, trace;
 };
 
 static void call_for_each(u32 vms, void (*hook)(unsigned int vm))
@@ -50,6 +50,10 @@ static void unlock_and_do(const struct todo *todo)
 	call_for_each(todo->output_ready, hooks.output_ready);
 	if (todo->list && hooks.list)
 		hooks.list();
+	if (todo->times && hooks.times)
+		hooks.times();
+	if (todo->trace && hooks.trace)
+		hooks.trace();
 	if (todo->quit && hooks.quit)
 		hooks.quit();
 }
@@ -169,6 +173,18 @@ static void key_list(u8 key, struct todo *todo)
 	todo->list = true;
 }
 
+static void key_times(u8 key, struct todo *todo)
+{
+	(void)key;
+	todo->times = true;
+}
+
+static void key_trace(u8 key, struct todo *todo)
+{
+	(void)key;
+	todo->trace = true;
+}
+
 static void key_literal(u8 key, struct todo *todo)
 {
 	struct console_vm *vm = &console.vm[console.focus];
@@ -213,6 +229,8 @@ static const struct {
 	{ 'a', 'a', key_literal, "Ctrl-a a    send Ctrl-a" },
 	{ 'l', 'l', key_list, "Ctrl-a l    list the VMs" },
 	{ 'n', 'n', key_next, "Ctrl-a n    console of the next VM" },
+	{ 's', 's', key_times, "Ctrl-a s    measure exits; again: stop, and print the times" },
+	{ 't', 't', key_trace, "Ctrl-a t    trace events; again: stop, and print the trace" },
 	{ '1', '9', key_number, "Ctrl-a 1-9  console of that VM" },
 };
 
@@ -392,6 +410,11 @@ void console_poll(void)
 unsigned int console_focus(void)
 {
 	return console.focus;
+}
+
+size_t console_room(void)
+{
+	return console.line.room(console.line.ctx);
 }
 
 u64 console_dropped(unsigned int id)

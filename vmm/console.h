@@ -32,6 +32,8 @@ struct console_line {
 struct console_hooks {
 	void (*quit)(void);                    /* Ctrl-a x: end the machine */
 	void (*list)(void);                    /* Ctrl-a l: say which VMs there are */
+	void (*times)(void);                   /* Ctrl-a s: measure exits, or stop and print */
+	void (*trace)(void);                   /* Ctrl-a t: trace events, or stop and print */
 	void (*input_ready)(unsigned int vm);  /* console_guest_read has something for @vm */
 	void (*output_ready)(unsigned int vm); /* a write of @vm that was refused can be repeated */
 };
@@ -67,6 +69,9 @@ size_t console_guest_read(unsigned int vm, void *buf, size_t len);
 void console_poll(void);
 
 unsigned int console_focus(void);
+
+/* Bytes that the line would take now. */
+size_t console_room(void);
 
 /* Bytes of @vm's output that were dropped from its backlog, in all. */
 u64 console_dropped(unsigned int vm);

@@ -7,7 +7,9 @@
 
 #include <stdatomic.h>
 #include "lib/types.h"
+#include "vmx/vmcs.h"
 
+struct trace_ring;
 struct vcpu;
 struct vm;
 
@@ -34,8 +36,9 @@ struct cpu_tss {
 _Static_assert(sizeof(struct cpu_tss) == 104, "the least limit that LTR takes is 67h");
 
 struct cpu {
-	struct cpu *self; /* at %gs:0 */
-	unsigned int id;  /* 0 = the boot CPU, then counted up */
+	struct cpu *self;      /* at %gs:0 */
+	u64 vmreads, vmwrites; /* if the build counts them: vmx/vmcs.h */
+	unsigned int id;       /* 0 = the boot CPU, then counted up */
 	u32 apic_id;
 	u64 nmis;           /* that came while the VMM ran */
 	struct vcpu *vcpu;  /* whose registers it holds, or NULL (vcpu_state.c) */
@@ -47,8 +50,12 @@ struct cpu {
 	struct cpu_tss tss;
 	hpa_t stack_top[CPU_STACKS];
 	struct cpu *next; /* all prepared ones */
+	struct trace_ring *trace;
+	atomic_uint looks; /* it may write to its ring or to a vCPU's exit_stats (inside.c) */
 };
 _Static_assert(offsetof(struct cpu, self) == 0, "this_cpu reads %gs:0");
+_Static_assert(offsetof(struct cpu, vmreads) == VMCS_READS_GS, "vmcs_read counts there");
+_Static_assert(offsetof(struct cpu, vmwrites) == VMCS_WRITES_GS, "vmcs_write counts there");
 
 /*
  * Give @cpu (zeroed, for ever) its stacks with guard pages. Needs hostpt_init; on any CPU.

@@ -1,8 +1,11 @@
 #include "vmm/dump.h"
+#include "lib/print.h"
 #include "lib/printk.h"
 #include "lib/spinlock.h"
 #include "vmm/cr.h"
+#include "vmm/exit_stats.h"
 #include "vmm/gva.h"
+#include "vmm/inside.h"
 #include "vmm/machine_net.h"
 #include "vmm/vm.h"
 
@@ -161,6 +164,27 @@ static void dump_disks(const struct vm *vm)
 	}
 }
 
+static void print_times(const struct vm *vm)
+{
+	char who[CONFIG_NAME_LEN + 24];
+
+	for (unsigned int i = 0; i < vm->vcpus; i++) {
+		const struct exit_stats *stats = atomic_load(&vm->vcpu[i]->stats);
+
+		if (!stats || stats->generation != inside_generation())
+			continue;
+		scnprintf(who, sizeof(who), "vm %s: vcpu %u", vm->config->name, i);
+		exit_stats_print(stats, who, VMCS_COUNTS);
+	}
+}
+
+void dump_times(const struct vm *vm)
+{
+	spin_lock(&lock);
+	print_times(vm);
+	spin_unlock(&lock);
+}
+
 void dump_end(const struct vm *vm)
 {
 	spin_lock(&lock);
@@ -169,5 +193,7 @@ void dump_end(const struct vm *vm)
 	dump_devices(vm);
 	dump_disks(vm);
 	machine_net_dump(vm);
+	if (atomic_load(&inside_wanted) & INSIDE_TIMES)
+		print_times(vm);
 	spin_unlock(&lock);
 }

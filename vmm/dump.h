@@ -12,4 +12,7 @@ void dump_vcpu(const struct vcpu *vcpu);
 /* Print how @vm has ended, its exits by reason (all vCPUs together), and its accesses to devices. */
 void dump_end(const struct vm *vm);
 
+/* Print what the exits of each of its vCPUs took, in the measurement that goes on or was the last one. */
+void dump_times(const struct vm *vm);
+
 #endif

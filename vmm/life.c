@@ -97,10 +97,8 @@ static bool starts_now(const struct vm *vm, u64 now)
 	return vm->state == VM_STARTING || (vm->state == VM_WAITING && now >= vm->restart_at);
 }
 
-bool life_is_due(const struct cpu *cpu)
+bool life_is_due(const struct cpu *cpu, u64 now)
 {
-	u64 now = rdtsc();
-
 	for (unsigned int i = 0; i < vmm.vms; i++) {
 		const struct vm *vm = &vmm.vm[i];
 
@@ -125,9 +123,9 @@ static u64 tend_vm(struct vm *vm, u64 now)
 	return vm->state == VM_WAITING ? vm->restart_at : SCHED_NEVER;
 }
 
-u64 life_tend(const struct cpu *cpu)
+u64 life_tend(const struct cpu *cpu, u64 now)
 {
-	u64 now = rdtsc(), deadline = SCHED_NEVER;
+	u64 deadline = SCHED_NEVER;
 
 	for (unsigned int i = 0; i < vmm.vms; i++) {
 		struct vm *vm = &vmm.vm[i];

@@ -13,6 +13,7 @@
 #include "vmm/host.h"
 #include "vmm/hostdev.h"
 #include "vmm/hostpt.h"
+#include "vmm/inside.h"
 #include "vmm/mem.h"
 #include "vmm/networks.h"
 #include "vmm/panic.h"
@@ -175,6 +176,8 @@ static void __noreturn start_vms(const struct boot_info *info)
 	const struct console_hooks hooks = {
 		.quit = run_quit,
 		.list = run_list,
+		.times = inside_key_times,
+		.trace = inside_key_trace,
 		.input_ready = vm_console_input,
 		.output_ready = vm_console_output,
 	};
@@ -190,7 +193,9 @@ static void __noreturn start_vms(const struct boot_info *info)
 		(unsigned long long)(mem_owner_bytes(MEM_OWNER_IMAGE) >> 10),
 		(unsigned long long)(mem_owner_bytes(MEM_OWNER_VMM) >> 10));
 	networks_init(&info->config);
+	inside_init(vmm.config, vmm.host_cpus);
 	run_vms();
+	inside_end();
 	finish(info, false);
 }
 

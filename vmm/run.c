@@ -5,6 +5,7 @@
 #include "vmm/dump.h"
 #include "vmm/exit.h"
 #include "vmm/host.h"
+#include "vmm/inside.h"
 #include "vmm/iocpu.h"
 #include "vmm/hostdev.h"
 #include "vmm/life.h"
@@ -20,11 +21,17 @@ void run_quit(void)
 	life_quit();
 }
 
+/*
+ * What an exit goes through exists twice: for a turn that somebody looks at (inside.h), with a @view, and with NULL
+ * for it, which leaves not an instruction of what is done for one.
+ */
+#define TWICE static inline __attribute__((always_inline))
+
 /* The preemption timer has 32 bits: nothing is armed further ahead. */
 #define ARM_MAX 0xffffffffULL
 
 /* Have the guest exit at host TSC @deadline, which is at most ARM_MAX ahead. */
-static inline void arm(u64 now, u64 deadline)
+TWICE void arm(u64 now, u64 deadline)
 {
 	if (likely(vmx_uses(&vmm.caps, VMX_PREEMPTION_TIMER)))
 		vmcs_write(VMX_PREEMPTION_TIMER_VALUE,
@@ -34,7 +41,7 @@ static inline void arm(u64 now, u64 deadline)
 }
 
 /* Fire the local APIC's timer if it is due. Returns the host TSC when it is, the next time. */
-static u64 run_timers(struct vcpu *vcpu, u64 now)
+TWICE u64 run_timers(struct vcpu *vcpu, u64 now)
 {
 	u64 base = vcpu->vm->tsc_base, next = vtimer_next(&vcpu->timers);
 
@@ -46,7 +53,7 @@ static u64 run_timers(struct vcpu *vcpu, u64 now)
 }
 
 /* Has the vCPU a next instruction to execute? */
-static bool can_go_on(struct vcpu *vcpu)
+TWICE bool can_go_on(struct vcpu *vcpu)
 {
 	if (vcpu->wait_sipi || atomic_load_explicit(&vcpu->held, memory_order_relaxed))
 		return false;
@@ -62,7 +69,7 @@ static bool can_go_on(struct vcpu *vcpu)
  * True when the vCPU has nothing to do until somebody kicks it. It looks once more after it has said
  * so: see enum vcpu_mode.
  */
-static bool blocks(struct vcpu *vcpu)
+TWICE bool blocks(struct vcpu *vcpu)
 {
 	if (likely(can_go_on(vcpu)))
 		return false;
@@ -119,7 +126,7 @@ static void sleep_in_place(struct vcpu *vcpu, u64 deadline)
  * Into the guest and out again, as often as an exit leaves nothing to be looked after. Returns the host TSC
  * after the last exit, at which @vcpu is out of the guest for whoever has something for it.
  */
-static u64 enter(struct vcpu *vcpu, u64 now, u64 deadline)
+TWICE u64 enter(struct vcpu *vcpu, u64 now, u64 deadline, struct inside_view *view)
 {
 	deadline = MIN(deadline, now + ARM_MAX);
 	do {
@@ -128,6 +135,8 @@ static u64 enter(struct vcpu *vcpu, u64 now, u64 deadline)
 
 		arm(before, deadline);
 		vcpu->ticks[vcpu->exit_reason & EXIT_REASON_BASIC] += before - now;
+		if (view)
+			inside_entry(view, vcpu, now, before);
 		result = unlikely(vmm.quiet) ? enter_quietly(vcpu)
 					     : vmx_enter(&vcpu->regs, vcpu->launched);
 		now = rdtsc();
@@ -136,6 +145,8 @@ static u64 enter(struct vcpu *vcpu, u64 now, u64 deadline)
 			break;
 		}
 		vcpu->launched = true;
+		if (view)
+			inside_exit(view, vcpu, now);
 	} while (exit_dispatch(vcpu) == EXIT_AT_ONCE && likely(now < deadline));
 	atomic_store_explicit(&vcpu->mode, VCPU_OUT, memory_order_relaxed);
 	return now;
@@ -145,7 +156,7 @@ static u64 enter(struct vcpu *vcpu, u64 now, u64 deadline)
  * At @look: let the machine's interrupts in that have not made the guest exit; one that matters kicks
  * this CPU. Returns when to look the next time.
  */
-static u64 look_around(u64 now, u64 look)
+TWICE u64 look_around(u64 now, u64 look)
 {
 	if (likely(now < look))
 		return look;
@@ -157,7 +168,7 @@ static u64 look_around(u64 now, u64 look)
  * Run @vcpu until @until, or the CPU is wanted, or the VM has stopped; true when it has nothing to do
  * before that.
  */
-static bool run_vcpu(struct cpu *cpu, struct vcpu *vcpu, u64 until)
+TWICE bool run_vcpu(struct cpu *cpu, struct vcpu *vcpu, u64 until, struct inside_view *view)
 {
 	u64 now = rdtsc(), look = now + vmm.look_ticks;
 
@@ -174,7 +185,11 @@ static bool run_vcpu(struct cpu *cpu, struct vcpu *vcpu, u64 until)
 		if (blocks(vcpu)) {
 			if (!owns_cpu(vcpu))
 				return true;
+			if (view)
+				inside_wait(view, vcpu, true);
 			sleep_in_place(vcpu, MIN(alarm, until));
+			if (view)
+				inside_wait(view, vcpu, false);
 			now = rdtsc();
 			continue;
 		}
@@ -183,8 +198,11 @@ static bool run_vcpu(struct cpu *cpu, struct vcpu *vcpu, u64 until)
 			atomic_store(&vcpu->mode, VCPU_OUT);
 			continue;
 		}
-		vcpu_inject(vcpu);
-		now = enter(vcpu, now, MIN(MIN(alarm, until), look));
+		if (view)
+			inside_inject(view, vcpu);
+		else
+			vcpu_inject(vcpu);
+		now = enter(vcpu, now, MIN(MIN(alarm, until), look), view);
 		look = look_around(now, look);
 	}
 	return vcpu->vm->state != VM_RUNNING;
@@ -232,44 +250,71 @@ static u64 wake_at(const struct vcpu *vcpu)
 								   : next + vcpu->vm->tsc_base;
 }
 
-static void run_choice(struct cpu *cpu, const struct sched_choice *choice, u64 deadline)
+/* A turn that is looked at. */
+static bool run_vcpu_inside(struct cpu *cpu, struct vcpu *vcpu, u64 until)
+{
+	struct inside_view view;
+	bool blocked;
+
+	inside_turn_begin(&view, cpu, vcpu);
+	blocked = run_vcpu(cpu, vcpu, until, &view);
+	inside_turn_end(&view, cpu, vcpu, blocked);
+	return blocked;
+}
+
+TWICE void run_choice(struct cpu *cpu, const struct sched_choice *choice, u64 deadline, bool view)
 {
 	struct vcpu *vcpu = vcpu_of(choice->entity);
 	bool blocked;
 
 	if (cpu->vcpu && cpu->vcpu != vcpu)
 		let_go(cpu);
-	blocked = run_vcpu(cpu, vcpu, MIN(choice->until, deadline));
+	deadline = MIN(choice->until, deadline);
+	blocked = view ? run_vcpu_inside(cpu, vcpu, deadline) : run_vcpu(cpu, vcpu, deadline, NULL);
 	sched_put(&vmm.sched, cpu->id, rdtsc(), blocked, blocked ? wake_at(vcpu) : SCHED_NEVER);
 	if (vcpu->vm->state != VM_RUNNING)
 		let_go(cpu);
 }
 
+/* Look after what there is, then run a vCPU, or sleep. False: all VMs are off for good. */
+TWICE bool go_round(struct cpu *cpu, bool view)
+{
+	struct sched_choice choice;
+	u64 now, deadline;
+
+	atomic_store(&cpu->kicked, false);
+	host_poll();
+	if (cpu->vcpu && cpu->vcpu->vm->state != VM_RUNNING)
+		let_go(cpu);
+	now = rdtsc();
+	if (unlikely(life_is_due(cpu, now)))
+		leave(cpu);
+	deadline = life_tend(cpu, now);
+	if (!cpu->id) {
+		if (view)
+			inside_tend();
+		if (life_is_over())
+			return false;
+		deadline = MIN(deadline, hostdev_tend());
+	}
+	choice = sched_pick(&vmm.sched, cpu->id, rdtsc());
+	kick(choice.kick);
+	if (choice.entity)
+		run_choice(cpu, &choice, deadline, view);
+	else if (!atomic_load(&cpu->kicked))
+		host_idle(MIN(MIN(deadline, choice.until), rdtsc() + vmm.tsc_hz));
+	return true;
+}
+
+static __attribute__((noinline)) bool go_round_inside(struct cpu *cpu)
+{
+	return go_round(cpu, true);
+}
+
 static void run_cpu(struct cpu *cpu)
 {
-	for (;;) {
-		struct sched_choice choice;
-		u64 deadline;
-
-		atomic_store(&cpu->kicked, false);
-		host_poll();
-		if (cpu->vcpu && cpu->vcpu->vm->state != VM_RUNNING)
-			let_go(cpu);
-		if (unlikely(life_is_due(cpu)))
-			leave(cpu);
-		deadline = life_tend(cpu);
-		if (!cpu->id) {
-			if (life_is_over())
-				return;
-			deadline = MIN(deadline, hostdev_tend());
-		}
-		choice = sched_pick(&vmm.sched, cpu->id, rdtsc());
-		kick(choice.kick);
-		if (choice.entity)
-			run_choice(cpu, &choice, deadline);
-		else if (!atomic_load(&cpu->kicked))
-			host_idle(MIN(MIN(deadline, choice.until), rdtsc() + vmm.tsc_hz));
-	}
+	while (inside_on() ? go_round_inside(cpu) : go_round(cpu, false))
+		;
 }
 
 void run_ap(struct cpu *cpu)

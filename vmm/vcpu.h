@@ -19,6 +19,7 @@
 #include "vmx/vmx.h"
 
 struct vm;
+struct exit_stats;
 struct vcpu_irq_ops;
 
 /* An event that waits for the next VM entry, in the words of "VM-Entry Controls for Event Injection". */
@@ -102,6 +103,7 @@ struct vcpu {
 	u64 exits[VMX_EXIT_REASON_COUNT];
 	/* TSC ticks spent in the VMM, by what the exit was for; the last one is before the first exit. */
 	u64 ticks[VMX_EXIT_REASON_COUNT + 1];
+	struct exit_stats *_Atomic stats; /* the same in detail, once that was wanted (inside.h) */
 };
 
 /*

@@ -12,7 +12,7 @@
 #define MSI_DATA         0x0000c7ffu /* trigger mode, level, delivery mode, vector */
 
 /* What is no interrupt would be a write to memory: nobody is there to take it. */
-static void on_msi(void *ctx, u64 address, u32 data)
+void virtio_slot_msi(void *ctx, u64 address, u32 data)
 {
 	const struct virtio_slot *slot = ctx;
 	u32 low = data & MSI_DATA;
@@ -27,7 +27,7 @@ static void on_msi(void *ctx, u64 address, u32 data)
 }
 
 /* Slots share the lines, as cards do: a line is up while any of them asserts it. */
-static void on_intx(void *ctx, bool level)
+void virtio_slot_intx(void *ctx, bool level)
 {
 	const struct virtio_slot *slot = ctx;
 	struct vm *vm = slot->vm;
@@ -74,8 +74,8 @@ void virtio_slot_init(struct virtio_slot *slot, struct vm *vm, unsigned int numb
 		.host = { .mem = &vm->mem,
 			  .env = &vm->env,
 			  .ctx = slot,
-			  .msi = on_msi,
-			  .intx = on_intx,
+			  .msi = virtio_slot_msi,
+			  .intx = virtio_slot_intx,
 			  .kicked = on_kicked,
 			  .hidden = hide_virtio(vm->config->hide) },
 	};

@@ -37,4 +37,8 @@ void virtio_slot_init(struct virtio_slot *slot, struct vm *vm, unsigned int numb
 /* Plug @dev in. @name is for the table of exits, and stays the caller's. */
 void virtio_slot_plug(struct virtio_slot *slot, struct virtio_device *dev, const char *name);
 
+/* For who stands between (virtio_watch.c): the machine's end of an interrupt; @ctx is the slot. */
+void virtio_slot_msi(void *ctx, u64 address, u32 data);
+void virtio_slot_intx(void *ctx, bool level);
+
 #endif

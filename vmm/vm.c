@@ -5,8 +5,10 @@
 #include "lib/string.h"
 #include "vmm/console.h"
 #include "vmm/ap.h"
+#include "vmm/dump.h"
 #include "vmm/guest_image.h"
 #include "vmm/host.h"
+#include "vmm/inside.h"
 #include "vmm/machine_net.h"
 #include "vmm/msr.h"
 #include "vmm/placement.h"
@@ -210,6 +212,8 @@ int vm_start(struct vm *vm)
 void vm_run(struct vm *vm)
 {
 	vm->state = VM_RUNNING;
+	if (inside_on()) /* who changes that later sees that it runs, and tells it */
+		inside_vm_update(vm);
 	vcpu_kick(vm->vcpu[0]);
 }
 
@@ -289,7 +293,7 @@ bool vm_wants_restart(const struct vm *vm)
 	return false;
 }
 
-static void add_event(unsigned int id, unsigned int event)
+void vm_add_event(unsigned int id, unsigned int event)
 {
 	struct vm *vm = &vmm.vm[id];
 
@@ -301,18 +305,22 @@ static void add_event(unsigned int id, unsigned int event)
 
 void vm_console_input(unsigned int id)
 {
-	add_event(id, VM_EVENT_INPUT);
+	vm_add_event(id, VM_EVENT_INPUT);
 }
 
 void vm_console_output(unsigned int id)
 {
-	add_event(id, VM_EVENT_OUTPUT);
+	vm_add_event(id, VM_EVENT_OUTPUT);
 }
 
 void vm_handle_events(struct vm *vm)
 {
 	unsigned int events = atomic_exchange(&vm->events, 0);
 
+	if ((events & VM_EVENT_INSIDE) && vm->state == VM_RUNNING)
+		inside_vm_update(vm);
+	if ((events & VM_EVENT_TIMES) && vm->state == VM_RUNNING)
+		dump_times(vm);
 	spin_lock(&vm->lock);
 	if (events & VM_EVENT_INPUT)
 		machine_console_input(vm);

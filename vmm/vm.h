@@ -52,6 +52,8 @@ enum vm_end {
 /* What its home CPU is to look after. */
 #define VM_EVENT_INPUT  0x1u /* the console has input for it */
 #define VM_EVENT_OUTPUT 0x2u /* the console takes output again */
+#define VM_EVENT_INSIDE 0x4u /* inside_wanted has changed */
+#define VM_EVENT_TIMES  0x8u /* the times of its exits are to be printed */
 
 struct vcpu;
 
@@ -143,6 +145,9 @@ void vm_finish(struct vm *vm);
 
 /* Should it be started again? (reset, or the restart policy) */
 bool vm_wants_restart(const struct vm *vm);
+
+/* Have the home CPU of VM @id see to @event, VM_EVENT_*, if it runs. On any CPU. */
+void vm_add_event(unsigned int id, unsigned int event);
 
 /* The console's hooks, on any CPU: @id's serial port has input, or may send again. */
 void vm_console_input(unsigned int id);

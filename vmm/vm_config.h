@@ -49,7 +49,9 @@ struct host_config {
 	enum config_selftest selftest;     /* at start */
 	int io_cpu; /* the physical CPU that serves virtqueues and devices, and runs no guest; -1: none */
 	unsigned int io_cpu_line;
-	u8 log_level; /* enum log_level, `log = error|warning|info|debug` */
+	bool exit_times; /* measure what exits take, from the start: inside.h */
+	u64 trace;       /* bytes of each CPU's ring, traced from the start; 0: not */
+	u8 log_level;    /* enum log_level, `log = error|warning|info|debug` */
 };
 
 /* A file that boot/ has read into memory of its own, which stays for ever. */

@@ -27,6 +27,16 @@ void vmcs_clear(struct vmcs *vmcs);
 
 void vmcs_access_failed(const char *what, enum vmcs_field field) __attribute__((noreturn, cold));
 
+/*
+ * `make VMCS_COUNTS=1` counts all VMREADs and VMWRITEs of a CPU, in what vmm/cpu.h has at %gs for that. It
+ * is a build of its own, because each is an instruction.
+ */
+#ifndef VMCS_COUNTS
+#	define VMCS_COUNTS 0
+#endif
+#define VMCS_READS_GS  8
+#define VMCS_WRITES_GS 16
+
 #if __STDC_HOSTED__
 
 /* Host tests bring a VMCS of their own. */
@@ -34,6 +44,12 @@ u64 vmcs_read(enum vmcs_field field);
 void vmcs_write(enum vmcs_field field, u64 value);
 
 #else
+
+static inline void vmcs_count(unsigned int gs_offset)
+{
+	if (VMCS_COUNTS)
+		__asm__ volatile("incq %%gs:%c0" : : "i"(gs_offset) : "cc");
+}
 
 static inline u64 vmcs_read(enum vmcs_field field)
 {
@@ -44,6 +60,7 @@ static inline u64 vmcs_read(enum vmcs_field field)
 			 : "=@ccbe"(fail), "=rm"(value)
 			 : "r"((u64)field)
 			 : "memory");
+	vmcs_count(VMCS_READS_GS);
 	if (unlikely(fail))
 		vmcs_access_failed("VMREAD", field);
 	return value;
@@ -57,6 +74,7 @@ static inline void vmcs_write(enum vmcs_field field, u64 value)
 			 : "=@ccbe"(fail)
 			 : "rm"(value), "r"((u64)field)
 			 : "memory");
+	vmcs_count(VMCS_WRITES_GS);
 	if (unlikely(fail))
 		vmcs_access_failed("VMWRITE", field);
 }

@@ -64,6 +64,8 @@ static void test_everything(void **state)
 			       "interrupts = quiet\n"
 			       "selftest = yes\n"
 			       "io-cpu = 7\n"
+			       "exit-times = yes\n"
+			       "trace = 16k\n"
 			       "[ vm debian-12.5_a ]\n"
 			       "cpus = 2\n"
 			       "memory = 1g\n"
@@ -87,17 +89,19 @@ static void test_everything(void **state)
 	assert_int_equal(cfg.host.interrupts, INTERRUPTS_QUIET);
 	assert_int_equal(cfg.host.selftest, SELFTEST_YES);
 	assert_int_equal(cfg.host.io_cpu, 7);
+	assert_true(cfg.host.exit_times);
+	assert_int_equal(cfg.host.trace, KIB(16));
 	assert_int_equal(cfg.vms, 1);
 	assert_string_equal(vm->name, "debian-12.5_a");
-	assert_int_equal(vm->line, 11);
+	assert_int_equal(vm->line, 13);
 	assert_int_equal(vm->cpus, 2);
-	assert_int_equal(vm->cpus_line, 12);
+	assert_int_equal(vm->cpus_line, 14);
 	assert_int_equal(vm->memory, GIB(1));
-	assert_int_equal(vm->memory_line, 13);
+	assert_int_equal(vm->memory_line, 15);
 	assert_string_equal(vm->kernel, "sub/vmlinuz");
-	assert_int_equal(vm->kernel_line, 14);
+	assert_int_equal(vm->kernel_line, 16);
 	assert_string_equal(vm->initrd, "initrd.img");
-	assert_int_equal(vm->initrd_line, 15);
+	assert_int_equal(vm->initrd_line, 17);
 	assert_string_equal(vm->cmdline, "root=/dev/vda1 a#b   quiet");
 	assert_int_equal(vm->restart, RESTART_ON_CRASH);
 	assert_int_equal(vm->hide, 12);
@@ -105,10 +109,10 @@ static void test_everything(void **state)
 	assert_int_equal(vm->pin.count, 2);
 	assert_int_equal(vm->pin.cpu[0], 3);
 	assert_int_equal(vm->pin.cpu[1], 1);
-	assert_int_equal(vm->pin_line, 20);
+	assert_int_equal(vm->pin_line, 22);
 	assert_int_equal(vm->weight, 250);
 	assert_int_equal(vm->cap, 150);
-	assert_int_equal(vm->cap_line, 22);
+	assert_int_equal(vm->cap_line, 24);
 	assert_int_equal(vm->console, VM_CONSOLE_UART);
 	assert_false(vm->bad);
 }
@@ -129,6 +133,8 @@ static void test_defaults(void **state)
 	assert_int_equal(cfg.host.interrupts, INTERRUPTS_AUTO);
 	assert_int_equal(cfg.host.selftest, SELFTEST_NO);
 	assert_int_equal(cfg.host.io_cpu, -1);
+	assert_false(cfg.host.exit_times);
+	assert_int_equal(cfg.host.trace, 0);
 	assert_int_equal(cfg.vms, 1);
 	assert_int_equal(vm->cpus, 1);
 	assert_int_equal(vm->cpus_line, 0);
@@ -311,6 +317,11 @@ static const struct one_error lintel_errors[] = {
 	{ "log = all", "2: log = all: unknown word: expected error or warning or info or debug" },
 	{ "selftest = 1", "2: selftest = 1: unknown word: expected yes or no or drivers" },
 	{ "io-cpu = 64", "2: io-cpu = 64: bad number: expected a CPU from 0 to 63" },
+	{ "exit-times = 1", "2: exit-times = 1: unknown word: expected yes or no" },
+	{ "trace = yes", "2: trace = yes: bad size: expected a number with K, M or G" },
+	{ "trace = 2K", "2: trace = 2K: bad size: expected 4K to 1M, a power of two" },
+	{ "trace = 12K", "2: trace = 12K: bad size: expected 4K to 1M, a power of two" },
+	{ "trace = 2M", "2: trace = 2M: bad size: expected 4K to 1M, a power of two" },
 	{ "io-cpu = none", "2: io-cpu = none: bad number: expected a CPU from 0 to 63" },
 	{ "disk = ram:1M", "2: disk: unknown key in this section: it belongs in [vm NAME]" },
 	{ "mask = profile:x", "2: mask = profile:x: unknown feature profile:x" },
@@ -543,12 +554,13 @@ static void test_largest(void **state)
 	assert_int_equal(cfg.vm[0].pin.cpu[15], 63);
 	assert_int_equal(cfg.vm[0].weight, 10000);
 	assert_int_equal(cfg.vm[0].cap, 1600);
-	assert_int_equal(
-		parse("[lintel]\nselftest = drivers\nio-cpu = 0\n[vm a]\nkernel = k\nweight = 1\n"
-		      "cap = 0\npin = 1\n"),
-		0);
+	assert_int_equal(parse("[lintel]\nselftest = drivers\nio-cpu = 0\ntrace = 1M\n[vm "
+			       "a]\nkernel = k\nweight = 1\n"
+			       "cap = 0\npin = 1\n"),
+			 0);
 	assert_int_equal(cfg.host.selftest, SELFTEST_DRIVERS);
 	assert_int_equal(cfg.host.io_cpu, 0);
+	assert_int_equal(cfg.host.trace, MIB(1));
 	assert_int_equal(cfg.vm[0].weight, 1);
 }
 

@@ -20,7 +20,7 @@ static struct {
 
 static struct {
 	u32 input_ready, output_ready;
-	unsigned int quits, lists;
+	unsigned int quits, lists, times, traces;
 } seen;
 
 static size_t line_room(void *ctx)
@@ -61,6 +61,17 @@ static void hook_list(void)
 	seen.lists++;
 }
 
+static void hook_times(void)
+{
+	seen.times++;
+	(void)console_room();
+}
+
+static void hook_trace(void)
+{
+	seen.traces++;
+}
+
 /* Hooks may call the console again: it is not locked. */
 static void hook_input_ready(unsigned int vm)
 {
@@ -77,8 +88,9 @@ static void hook_output_ready(unsigned int vm)
 static int setup(void **state)
 {
 	static const struct console_line fake = { line_room, line_write, line_read, NULL };
-	static const struct console_hooks hooks = { hook_quit, hook_list, hook_input_ready,
-						    hook_output_ready };
+	static const struct console_hooks hooks = {
+		hook_quit, hook_list, hook_times, hook_trace, hook_input_ready, hook_output_ready
+	};
 
 	(void)state;
 	memset(&line, 0, sizeof(line));
@@ -171,7 +183,7 @@ static void test_switch_keys(void **state)
 	assert_non_null(strstr(capture_text(), "there is no vm 3\n"));
 }
 
-/* The other keys: quit, list, help, a literal Ctrl-a; what means nothing is swallowed. */
+/* The other keys: quit, list, times, trace, help, a literal Ctrl-a; what means nothing is swallowed. */
 static void test_escape_keys(void **state)
 {
 	(void)state;
@@ -180,6 +192,10 @@ static void test_escape_keys(void **state)
 	assert_int_equal(seen.quits, 1);
 	type("\x01l\x01?\x01\x7f");
 	assert_int_equal(seen.lists, 1);
+	type("\x01s\x01t");
+	type("\x01t");
+	assert_int_equal(seen.times, 1);
+	assert_int_equal(seen.traces, 2);
 	type("\x01hb\x01"
 	     "a\x01"
 	     "ac");
@@ -194,10 +210,10 @@ static void test_escape_keys(void **state)
 static void test_guest_cannot_press(void **state)
 {
 	(void)state;
-	say(0, "\x01x\x01n\x01l");
+	say(0, "\x01x\x01n\x01l\x01s\x01t");
 	say(1, "\x01x");
 	type("x");
-	assert_int_equal(seen.quits + seen.lists, 0);
+	assert_int_equal(seen.quits + seen.lists + seen.times + seen.traces, 0);
 	assert_int_equal(console_focus(), 0);
 	type("\x01");
 	say(0, "x");

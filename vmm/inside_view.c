@@ -1,0 +1,137 @@
+#include "vmm/exit_stats.h"
+#include "vmm/inside.h"
+#include "vmm/ap.h"
+#include "vmm/host.h"
+#include "vmm/vcpu_irq.h"
+#include "vmm/vm.h"
+#include "vmx/controls.h"
+
+/* What stands for the type of an event that the processor delivers by itself. */
+#define TYPE_VIRTUAL 8
+
+static u8 who(const struct vcpu *vcpu)
+{
+	return TRACE_WHO(vcpu->vm->id, vcpu->id);
+}
+
+/* This CPU may write from now on. What is wanted? See anybody_writes. */
+static unsigned int begin(struct cpu *cpu)
+{
+	atomic_fetch_add(&cpu->looks, 1);
+	return atomic_load(&inside_wanted);
+}
+
+static void end(struct cpu *cpu)
+{
+	if (atomic_fetch_sub(&cpu->looks, 1) == 1 && (atomic_load(&inside_wanted) & INSIDE_DUE))
+		host_kick(cpu_by_id(0));
+}
+
+/* VMREADs and VMWRITEs since the last time are what the last exit has taken. */
+static void account_vmcs(struct inside_view *view, const struct vcpu *vcpu)
+{
+	const struct cpu *cpu = this_cpu();
+
+	exit_stats_add_vmcs(view->stats, vcpu->exit_reason & EXIT_REASON_BASIC,
+			    cpu->vmreads - view->reads, cpu->vmwrites - view->writes);
+	view->reads = cpu->vmreads;
+	view->writes = cpu->vmwrites;
+}
+
+void inside_turn_begin(struct inside_view *view, struct cpu *cpu, struct vcpu *vcpu)
+{
+	unsigned int wanted = begin(cpu);
+
+	*view = (struct inside_view){ .reads = cpu->vmreads, .writes = cpu->vmwrites };
+	if (wanted & INSIDE_TIMES)
+		view->stats = atomic_load(&vcpu->stats);
+	if (view->stats && view->stats->generation != inside_generation())
+		exit_stats_begin(view->stats, inside_generation());
+	if (wanted & INSIDE_TRACE) {
+		view->ring = cpu->trace;
+		trace_put(view->ring, rdtsc(), TRACE_IN, who(vcpu), 0, 0);
+	}
+}
+
+void inside_turn_end(struct inside_view *view, struct cpu *cpu, struct vcpu *vcpu, bool blocked)
+{
+	if (view->stats)
+		account_vmcs(view, vcpu);
+	if (view->ring)
+		trace_put(view->ring, rdtsc(), TRACE_OUT, who(vcpu), blocked, 0);
+	end(cpu);
+}
+
+void inside_wait(struct inside_view *view, const struct vcpu *vcpu, bool waits)
+{
+	if (view->ring)
+		trace_put(view->ring, rdtsc(), waits ? TRACE_OUT : TRACE_IN, who(vcpu), waits, 0);
+}
+
+static u8 requested_vector(const struct vcpu *vcpu)
+{
+	return vcpu->irq == &vcpu_irq_vid ? (u8)vmcs_read(GUEST_INTERRUPT_STATUS) : 0;
+}
+
+/* The field is valid only if something was injected: every exit clears that. */
+void inside_inject(struct inside_view *view, struct vcpu *vcpu)
+{
+	u8 before, after;
+	u32 info;
+
+	if (!view->ring) {
+		vcpu_inject(vcpu);
+		return;
+	}
+	before = requested_vector(vcpu);
+	vcpu_inject(vcpu);
+	after = requested_vector(vcpu);
+	info = vmcs_read32(VM_ENTRY_INTERRUPTION_INFO);
+	if (info & INTR_INFO_VALID)
+		trace_put(view->ring, rdtsc(), TRACE_INJECT, who(vcpu), info & INTR_INFO_VECTOR,
+			  (info & INTR_INFO_TYPE) >> 8);
+	if (after && after != before)
+		trace_put(view->ring, rdtsc(), TRACE_INJECT, who(vcpu), after, TYPE_VIRTUAL);
+}
+
+void inside_entry(struct inside_view *view, const struct vcpu *vcpu, u64 left, u64 now)
+{
+	if (view->stats) {
+		exit_stats_add(view->stats, vcpu->exit_reason & EXIT_REASON_BASIC, now - left);
+		account_vmcs(view, vcpu);
+	}
+	if (view->ring)
+		trace_put(view->ring, now, TRACE_ENTRY, who(vcpu), 0, 0);
+}
+
+/* What the instruction was about. */
+static u32 detail(const struct vcpu *vcpu, unsigned int reason)
+{
+	switch (reason) {
+	case EXIT_CPUID: return (u32)vcpu->regs.rax;
+	case EXIT_RDMSR:
+	case EXIT_WRMSR: return (u32)vcpu->regs.rcx;
+	case EXIT_IO_INSTRUCTION: return (u16)(vmcs_read(EXIT_QUALIFICATION) >> 16);
+	case EXIT_EPT_VIOLATION: return (u32)vmcs_read(GUEST_PHYSICAL_ADDRESS);
+	default: return 0;
+	}
+}
+
+void inside_exit(struct inside_view *view, const struct vcpu *vcpu, u64 now)
+{
+	u32 reason;
+
+	if (!view->ring)
+		return;
+	reason = vmcs_read32(EXIT_REASON) & EXIT_REASON_BASIC;
+	trace_put(view->ring, now, TRACE_EXIT, who(vcpu), reason, detail(vcpu, reason));
+}
+
+void inside_device(const struct vm *vm, enum trace_kind kind, u32 what, u32 arg)
+{
+	struct cpu *cpu = this_cpu();
+
+	if (begin(cpu) & INSIDE_TRACE)
+		trace_put(cpu->trace, rdtsc(), kind, TRACE_WHO(vm->id, 0), what, arg);
+	end(cpu);
+}

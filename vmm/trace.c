@@ -1,0 +1,40 @@
+#include "vmm/trace.h"
+#include "lib/print.h"
+
+#define EVENT_MAX 40 /* bytes that one takes as text, at most */
+
+void trace_ring_init(struct trace_ring *r, void *memory, u64 bytes)
+{
+	r->event = memory;
+	r->mask = bytes / sizeof(*r->event) - 1;
+	r->next = 0;
+}
+
+u64 trace_oldest(const struct trace_ring *r)
+{
+	return r->next > r->mask + 1 ? r->next - r->mask - 1 : 0;
+}
+
+static size_t event_text(const struct trace_event *e, u64 delta, char *buf, size_t size)
+{
+	size_t len = scnprintf(buf, size, " %llx%c%02x%x", (unsigned long long)delta, e->kind,
+			       e->who, e->what);
+
+	if (e->arg)
+		len += scnprintf(buf + len, size - len, ".%x", e->arg);
+	return len;
+}
+
+size_t trace_line(const struct trace_ring *r, u64 *at, char *buf, size_t size)
+{
+	u64 tsc = r->event[*at & r->mask].tsc;
+	size_t len = scnprintf(buf, size, "%llx", (unsigned long long)tsc);
+
+	while (*at < r->next && size - len > EVENT_MAX) {
+		const struct trace_event *e = &r->event[(*at)++ & r->mask];
+
+		len += event_text(e, e->tsc - tsc, buf + len, size - len);
+		tsc = e->tsc;
+	}
+	return len;
+}
