@@ -1,0 +1,1 @@
+"""Lintel's event trace: out of a log, and into what a viewer opens."""
