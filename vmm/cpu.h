@@ -51,7 +51,8 @@ struct cpu {
 	hpa_t stack_top[CPU_STACKS];
 	struct cpu *next; /* all prepared ones */
 	struct trace_ring *trace;
-	atomic_uint looks; /* it may write to its ring or to a vCPU's exit_stats (inside.c) */
+	atomic_uint
+		looks; /* who may write to its ring and to a vCPU's exit_stats here (inside.h) */
 };
 _Static_assert(offsetof(struct cpu, self) == 0, "this_cpu reads %gs:0");
 _Static_assert(offsetof(struct cpu, vmreads) == VMCS_READS_GS, "vmcs_read counts there");

@@ -38,11 +38,18 @@ static void tell_vms(unsigned int event)
 		vm_add_event(i, event);
 }
 
-static void want(unsigned int on, unsigned int off)
+/* What is wanted has changed. */
+static void tell_all(void)
 {
-	atomic_store(&inside_wanted, (atomic_load(&inside_wanted) & ~off) | on);
 	tell_vms(VM_EVENT_INSIDE);
 	kick_all();
+}
+
+/* @what no longer, and it is to be printed. */
+static void stop(unsigned int what)
+{
+	atomic_store(&inside_wanted, (atomic_load(&inside_wanted) & ~what) | INSIDE_DUE);
+	tell_all();
 }
 
 /* --- times --- */
@@ -55,7 +62,7 @@ unsigned int inside_generation(void)
 static void begin_times(void)
 {
 	atomic_fetch_add(&inside.generation, 1);
-	want(INSIDE_TIMES, 0);
+	atomic_fetch_or(&inside_wanted, INSIDE_TIMES);
 	pr_info("exits are measured from now on\n");
 }
 
@@ -63,10 +70,11 @@ void inside_key_times(void)
 {
 	if (!(atomic_load(&inside_wanted) & INSIDE_TIMES)) {
 		begin_times();
+		tell_all();
 		return;
 	}
 	inside.times_due = true;
-	want(INSIDE_DUE, INSIDE_TIMES);
+	stop(INSIDE_TIMES);
 	pr_info("exits are not measured any more\n");
 }
 
@@ -95,7 +103,7 @@ static void begin_trace(void)
 {
 	if (!make_rings())
 		return;
-	want(INSIDE_TRACE, 0);
+	atomic_fetch_or(&inside_wanted, INSIDE_TRACE);
 	pr_info("trace: on: the last %llu events of each CPU\n",
 		(unsigned long long)(inside.ring_bytes / sizeof(struct trace_event)));
 }
@@ -106,20 +114,24 @@ void inside_key_trace(void)
 		pr_info("trace: is being printed\n");
 	} else if (!(atomic_load(&inside_wanted) & INSIDE_TRACE)) {
 		begin_trace();
+		tell_all();
 	} else {
 		inside.trace_due = true;
-		want(INSIDE_DUE, INSIDE_TRACE);
+		stop(INSIDE_TRACE);
 		pr_info("trace: off\n");
 	}
 }
 
 /* --- printing --- */
 
-/* A CPU says so before it looks at what is wanted: who asks later than it has changed misses none. */
+/* To what is due. A CPU says so before it looks at what is wanted: who asks later than it has changed misses none. */
 static bool anybody_writes(void)
 {
+	unsigned int due = (inside.times_due ? INSIDE_LOOKS_TIMES : 0) |
+			   (inside.trace_due ? INSIDE_LOOKS_TRACE : 0);
+
 	for (unsigned int i = 0; i < inside.cpus; i++) {
-		if (atomic_load(&cpu_by_id(i)->looks))
+		if (atomic_load(&cpu_by_id(i)->looks) & due)
 			return true;
 	}
 	return false;
@@ -200,6 +212,7 @@ void inside_vm_update(struct vm *vm)
 	spin_unlock(&vm->lock);
 }
 
+/* Nobody is told: CPUs that wait for the beginning must not be kicked before it (run_ap). */
 void inside_init(const struct host_config *config, unsigned int cpus)
 {
 	inside.cpus = cpus;

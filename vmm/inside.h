@@ -21,6 +21,11 @@ struct vm;
 #define INSIDE_DUE      0x4u /* something is to be printed, once nobody writes to it any more */
 #define INSIDE_PRINTING 0x8u /* and now it is */
 
+/* In cpu->looks: who writes times is counted in the lower half, who writes events in the upper one. */
+#define INSIDE_LOOKS(what) (((what)&INSIDE_TIMES ? 1u : 0) + ((what)&INSIDE_TRACE ? 0x10000u : 0))
+#define INSIDE_LOOKS_TIMES 0x0000ffffu
+#define INSIDE_LOOKS_TRACE 0xffff0000u
+
 /* INSIDE_*: what is wanted now. Set by inside.c alone. */
 extern atomic_uint inside_wanted;
 
@@ -51,6 +56,7 @@ unsigned int inside_generation(void);
 /* --- a turn of a vCPU that is looked at (inside_view.c) --- */
 
 struct inside_view {
+	unsigned int what;        /* INSIDE_TIMES, INSIDE_TRACE */
 	struct exit_stats *stats; /* NULL: no times */
 	struct trace_ring *ring;  /* NULL: no trace */
 	u64 reads, writes;        /* VMREADs and VMWRITEs of this CPU that are accounted for */

@@ -14,17 +14,24 @@ static u8 who(const struct vcpu *vcpu)
 	return TRACE_WHO(vcpu->vm->id, vcpu->id);
 }
 
-/* This CPU may write from now on. What is wanted? See anybody_writes. */
-static unsigned int begin(struct cpu *cpu)
+static void end(struct cpu *cpu, unsigned int what)
 {
-	atomic_fetch_add(&cpu->looks, 1);
-	return atomic_load(&inside_wanted);
+	if (!what)
+		return;
+	atomic_fetch_sub(&cpu->looks, INSIDE_LOOKS(what));
+	if (atomic_load(&inside_wanted) & INSIDE_DUE)
+		host_kick(cpu_by_id(0)); /* which waits for that */
 }
 
-static void end(struct cpu *cpu)
+/* This CPU writes @what from now on, as far as that is wanted, which is returned. See anybody_writes. */
+static unsigned int begin(struct cpu *cpu, unsigned int what)
 {
-	if (atomic_fetch_sub(&cpu->looks, 1) == 1 && (atomic_load(&inside_wanted) & INSIDE_DUE))
-		host_kick(cpu_by_id(0));
+	unsigned int wanted;
+
+	atomic_fetch_add(&cpu->looks, INSIDE_LOOKS(what));
+	wanted = atomic_load(&inside_wanted) & what;
+	end(cpu, what & ~wanted);
+	return wanted;
 }
 
 /* VMREADs and VMWRITEs since the last time are what the last exit has taken. */
@@ -40,14 +47,13 @@ static void account_vmcs(struct inside_view *view, const struct vcpu *vcpu)
 
 void inside_turn_begin(struct inside_view *view, struct cpu *cpu, struct vcpu *vcpu)
 {
-	unsigned int wanted = begin(cpu);
-
 	*view = (struct inside_view){ .reads = cpu->vmreads, .writes = cpu->vmwrites };
-	if (wanted & INSIDE_TIMES)
+	view->what = begin(cpu, INSIDE_TIMES | INSIDE_TRACE);
+	if (view->what & INSIDE_TIMES)
 		view->stats = atomic_load(&vcpu->stats);
 	if (view->stats && view->stats->generation != inside_generation())
 		exit_stats_begin(view->stats, inside_generation());
-	if (wanted & INSIDE_TRACE) {
+	if (view->what & INSIDE_TRACE) {
 		view->ring = cpu->trace;
 		trace_put(view->ring, rdtsc(), TRACE_IN, who(vcpu), 0, 0);
 	}
@@ -59,7 +65,7 @@ void inside_turn_end(struct inside_view *view, struct cpu *cpu, struct vcpu *vcp
 		account_vmcs(view, vcpu);
 	if (view->ring)
 		trace_put(view->ring, rdtsc(), TRACE_OUT, who(vcpu), blocked, 0);
-	end(cpu);
+	end(cpu, view->what);
 }
 
 void inside_wait(struct inside_view *view, const struct vcpu *vcpu, bool waits)
@@ -130,8 +136,9 @@ void inside_exit(struct inside_view *view, const struct vcpu *vcpu, u64 now)
 void inside_device(const struct vm *vm, enum trace_kind kind, u32 what, u32 arg)
 {
 	struct cpu *cpu = this_cpu();
+	unsigned int wanted = begin(cpu, INSIDE_TRACE);
 
-	if (begin(cpu) & INSIDE_TRACE)
+	if (wanted)
 		trace_put(cpu->trace, rdtsc(), kind, TRACE_WHO(vm->id, 0), what, arg);
-	end(cpu);
+	end(cpu, wanted);
 }

@@ -15,11 +15,17 @@ u64 trace_oldest(const struct trace_ring *r)
 	return r->next > r->mask + 1 ? r->next - r->mask - 1 : 0;
 }
 
-static size_t event_text(const struct trace_event *e, u64 delta, char *buf, size_t size)
+/* @before: the event before it in the line, or NULL. */
+static size_t event_text(const struct trace_event *e, const struct trace_event *before, char *buf,
+			 size_t size)
 {
-	size_t len = scnprintf(buf, size, " %llx%c%02x%x", (unsigned long long)delta, e->kind,
-			       e->who, e->what);
+	u64 delta = before ? e->tsc - before->tsc : 0;
+	size_t len = scnprintf(buf, size, " %llx%c", (unsigned long long)delta, e->kind);
 
+	if (!before || before->who != e->who)
+		len += scnprintf(buf + len, size - len, "%02x:", e->who);
+	if (e->what)
+		len += scnprintf(buf + len, size - len, "%x", e->what);
 	if (e->arg)
 		len += scnprintf(buf + len, size - len, ".%x", e->arg);
 	return len;
@@ -27,14 +33,14 @@ static size_t event_text(const struct trace_event *e, u64 delta, char *buf, size
 
 size_t trace_line(const struct trace_ring *r, u64 *at, char *buf, size_t size)
 {
-	u64 tsc = r->event[*at & r->mask].tsc;
-	size_t len = scnprintf(buf, size, "%llx", (unsigned long long)tsc);
+	const struct trace_event *before = NULL;
+	size_t len = scnprintf(buf, size, "%llx", (unsigned long long)r->event[*at & r->mask].tsc);
 
 	while (*at < r->next && size - len > EVENT_MAX) {
 		const struct trace_event *e = &r->event[(*at)++ & r->mask];
 
-		len += event_text(e, e->tsc - tsc, buf + len, size - len);
-		tsc = e->tsc;
+		len += event_text(e, before, buf + len, size - len);
+		before = e;
 	}
 	return len;
 }

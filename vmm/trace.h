@@ -57,9 +57,9 @@ u64 trace_oldest(const struct trace_ring *r);
 
 /*
  * The events from number *@at on as one line of text in @buf of @size (>= 64) bytes, as many as there is room
- * for; *@at becomes the number of the first one left. Each is: ticks since the one before (in the line's first,
- * TSC and a blank), letter, two digits of ->who, ->what, and ->arg behind a dot unless it is 0; all
- * numbers hexadecimal.
+ * for; *@at becomes the number of the first one left. The line begins with the TSC of the first one. Each is: ticks
+ * since the one before, its letter, ->who and a colon unless that one's was the same, ->what unless it is 0, and a
+ * dot and ->arg unless that is 0. All numbers are hexadecimal.
  */
 size_t trace_line(const struct trace_ring *r, u64 *at, char *buf, size_t size);
 

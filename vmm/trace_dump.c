@@ -5,7 +5,7 @@
 
 typedef unsigned long long ull;
 
-#define LINE 112 /* bytes of events: a line of a log that can be looked at */
+#define LINE 200 /* bytes of events */
 
 void trace_dump_begin(struct trace_dump *d, const struct trace_ring *ring, unsigned int cpus,
 		      u64 tsc_hz)

@@ -17,9 +17,9 @@ TRACE = REPOSITORY / "tools/trace"
 # Two CPUs, TSC 1 MHz, so that a tick is a microsecond. CPU 0: a turn with an exit, an injection and a kick in it, whose time is over in the middle
 # of an exit; CPU 1: its ring begins in the middle.
 HEAD = "lintel: trace: begin: 2 CPUs, TSC 1000000 Hz\r\nlintel: trace: vm 0: one\r\nlintel: trace: vm 2: two\r\n"
-CPU0 = "lintel: trace: cpu 0: 9 events, 0 overwritten\r\nlintel: trace: 0: 64 0s000 an000 ax00a.80000001 5j00ec 5n000 5x001e.c040\r\n"
-CPU0_MORE = "lintel: trace: 0: 85 2k00201 1i00200.31 7o000\r\n"
-CPU1 = "lintel: trace: cpu 1: 3 events, 1000 overwritten\r\nlintel: trace: 1: 70 0x210c 0o211 10s210\r\n"
+CPU0 = "lintel: trace: cpu 0: 9 events, 0 overwritten\r\nlintel: trace: 0: 64 0s00: an axa.80000001 5jec 5n 5x1e.c040\r\n"
+CPU0_MORE = "lintel: trace: 0: 87 0k00:201 1i200.31 7o\r\n"
+CPU1 = "lintel: trace: cpu 1: 3 events, 1000 overwritten\r\nlintel: trace: 1: 70 0x21:c 0o1 10s\r\n"
 TAIL = "lintel: trace: reason 10: CPUID\r\nlintel: trace: reason 30: I/O instruction\r\nlintel: trace: end: 12 events\r\n"
 WHOLE = HEAD + CPU0 + CPU0_MORE + CPU1 + TAIL
 
@@ -90,8 +90,8 @@ def test_guests_cannot_forge():
         (HEAD + CPU0, "breaks off after 6 events"),
         (HEAD + CPU0 + CPU1 + TAIL, "not complete: 9 of 12 events"),
         (HEAD + CPU0 + WHOLE, "begins before the last one has ended"),
-        (HEAD + CPU0.replace("an000", "an0"), "not understood: lintel: trace: 0: 64"),
-        (HEAD + CPU0.replace("an000", "az000"), "unknown kind, 'z'"),
+        (HEAD + CPU0.replace("an ", "an. "), "not understood: lintel: trace: 0: 64"),
+        (HEAD + CPU0.replace("an ", "az "), "unknown kind, 'z'"),
         (HEAD + CPU0_MORE, "CPU 0, which was not announced"),
         (HEAD + "lintel: trace: what is this\r\n", "not understood: lintel: trace: what is this"),
         (WHOLE.replace("1000000 Hz", "0 Hz"), "0 Hz"),

@@ -9,8 +9,8 @@ VM = re.compile(r"vm (\d+): (\S+)")
 CPU = re.compile(r"cpu (\d+): (\d+) events, (\d+) overwritten")
 REASON = re.compile(r"reason (\d+): (\S.*)")
 END = re.compile(r"end: (\d+) events")
-EVENTS = re.compile(r"(\d+): ([0-9a-f]+)((?: [0-9a-f]+[g-z][0-9a-f]{3,}(?:\.[0-9a-f]+)?)+)")
-EVENT = re.compile(r" ([0-9a-f]+)([g-z])([0-9a-f])([0-9a-f])([0-9a-f]+)(?:\.([0-9a-f]+))?")
+EVENTS = re.compile(r"(\d+): ([0-9a-f]+)( [0-9a-f]+[g-z][0-9a-f]{2}:[0-9a-f]*(?:\.[0-9a-f]+)?(?: [0-9a-f]+[g-z](?:[0-9a-f]{2}:)?[0-9a-f]*(?:\.[0-9a-f]+)?)*)")
+EVENT = re.compile(r" ([0-9a-f]+)([g-z])(?:([0-9a-f])([0-9a-f]):)?([0-9a-f]*)(?:\.([0-9a-f]+))?")
 # What Lintel says about the trace beside the trace.
 NEWS = re.compile(r"on: |off$|is being printed|no memory ")
 
@@ -52,11 +52,14 @@ class Dump:
 def _events(dump: Dump, cpu: int, tsc: int, text: str) -> None:
     if cpu not in dump.cpus:
         raise TraceError(f"events of CPU {cpu}, which was not announced")
+    vm = vcpu = 0
     for found in EVENT.finditer(text):
         if found[2] not in KINDS:
             raise TraceError(f"an event of an unknown kind, {found[2]!r}: this tool is older than that Lintel")
         tsc += int(found[1], 16)
-        dump.cpus[cpu].append(Event(tsc, KINDS[found[2]], int(found[3], 16), int(found[4], 16), int(found[5], 16), int(found[6] or "0", 16)))
+        if found[3]:
+            vm, vcpu = int(found[3], 16), int(found[4], 16)
+        dump.cpus[cpu].append(Event(tsc, KINDS[found[2]], vm, vcpu, int(found[5] or "0", 16), int(found[6] or "0", 16)))
 
 
 def _line(dump: Dump, text: str) -> bool:
