@@ -1,5 +1,6 @@
 #include "vmm/inside.h"
 #include "lib/printk.h"
+#include "lib/string.h"
 #include "vmm/ap.h"
 #include "vmm/console.h"
 #include "vmm/dump.h"
@@ -215,6 +216,7 @@ void inside_vm_update(struct vm *vm)
 /* Nobody is told: CPUs that wait for the beginning must not be kicked before it (run_ap). */
 void inside_init(const struct host_config *config, unsigned int cpus)
 {
+	memset(&inside, 0, sizeof(inside));
 	inside.cpus = cpus;
 	inside.ring_bytes = config->trace ? config->trace : TRACE_DEFAULT;
 	if (config->exit_times)
