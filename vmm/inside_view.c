@@ -39,6 +39,8 @@ static void account_vmcs(struct inside_view *view, const struct vcpu *vcpu)
 {
 	const struct cpu *cpu = this_cpu();
 
+	if (!VMCS_COUNTS)
+		return;
 	exit_stats_add_vmcs(view->stats, vcpu->exit_reason & EXIT_REASON_BASIC,
 			    cpu->vmreads - view->reads, cpu->vmwrites - view->writes);
 	view->reads = cpu->vmreads;
