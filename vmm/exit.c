@@ -302,7 +302,7 @@ void vcpu_advance(u64 length)
  * The exit came while an event was being delivered: deliver that event again at the next entry.
  * SDM, "Information for VM Exits That Occur During Event Delivery".
  */
-static __attribute__((noinline)) void requeue_event(struct vcpu *vcpu)
+static __noinline void requeue_event(struct vcpu *vcpu)
 {
 	u32 info = vmcs_read32(IDT_VECTORING_INFO);
 

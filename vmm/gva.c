@@ -171,10 +171,8 @@ static bool walk(struct walk *w, gpa_t table, gpa_t *gpa, u32 *error)
 	return !err;
 }
 
-static bool translate(struct walk *w, gpa_t *gpa, struct gva_fault *fault)
+static bool translate(struct walk *w, struct paging paging, gpa_t *gpa, struct gva_fault *fault)
 {
-	struct paging paging = paging_now();
-
 	if (w->trail)
 		*w->trail = (struct gva_trail){ .mode = paging.mode, .root = paging.root };
 	if (!paging.mode) {
@@ -192,21 +190,29 @@ bool gva_translate(struct vcpu *vcpu, u64 linear, u32 access, gpa_t *gpa, struct
 {
 	struct walk w = { .vcpu = vcpu, .linear = linear, .access = access };
 
-	return translate(&w, gpa, fault);
+	return translate(&w, paging_now(), gpa, fault);
 }
 
-bool gva_translate_code(struct vcpu *vcpu, u64 linear, gpa_t *gpa, struct gva_trail *trail)
+/* 64-bit code is paged in one way only. */
+static inline struct paging paging_of_code(bool long_mode)
+{
+	return likely(long_mode) ? (struct paging){ &mode_4level, vmcs_read(GUEST_CR3) & PTE_FRAME }
+				 : paging_now();
+}
+
+bool gva_translate_code(struct vcpu *vcpu, bool long_mode, u64 linear, gpa_t *gpa,
+			struct gva_trail *trail)
 {
 	struct walk w = { .vcpu = vcpu, .linear = linear, .access = GVA_FETCH, .trail = trail };
 	struct gva_fault fault;
 
-	return translate(&w, gpa, &fault);
+	return translate(&w, paging_of_code(long_mode), gpa, &fault);
 }
 
 /* An entry of 0 is of no step: those have PTE_PRESENT. */
-bool gva_trail_holds(struct vcpu *vcpu, const struct gva_trail *trail)
+bool gva_trail_holds(struct vcpu *vcpu, bool long_mode, const struct gva_trail *trail)
 {
-	struct paging paging = paging_now();
+	struct paging paging = paging_of_code(long_mode);
 	const struct gva_step *step = trail->step;
 
 	if (paging.mode != trail->mode || paging.root != trail->root)

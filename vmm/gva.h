@@ -42,15 +42,18 @@ u32 gva_privilege(void);
 bool gva_translate(struct vcpu *vcpu, u64 linear, u32 access, gpa_t *gpa,
 		   struct gva_fault *fault) __must_check;
 
-/* The same for code that the processor has just executed; *@trail is what it went by. */
-bool gva_translate_code(struct vcpu *vcpu, u64 linear, gpa_t *gpa,
+/*
+ * The same for code that the processor has just executed, in 64-bit mode or, if not @long_mode, in any other; *@trail
+ * is what it went by.
+ */
+bool gva_translate_code(struct vcpu *vcpu, bool long_mode, u64 linear, gpa_t *gpa,
 			struct gva_trail *trail) __must_check;
 
 /*
  * Would the translation that left @trail, of the same address, have the same result now? The tables are read
  * again, and nothing is derived from an old one: what a TLB might still hold does not matter.
  */
-bool gva_trail_holds(struct vcpu *vcpu, const struct gva_trail *trail) __must_check;
+bool gva_trail_holds(struct vcpu *vcpu, bool long_mode, const struct gva_trail *trail) __must_check;
 
 /* Copy @len bytes across pages. False at the first page that cannot be reached, or is not RAM. */
 bool gva_read(struct vcpu *vcpu, u64 linear, u32 access, void *buf, size_t len,

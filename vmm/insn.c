@@ -41,17 +41,18 @@ static bool same_bytes(struct vcpu *vcpu, const struct insn_cached *e)
 static bool holds(struct vcpu *vcpu, const struct insn_cached *e, u64 linear, enum insn_mode mode)
 {
 	return e->linear == linear && e->insn.length && e->mode == mode &&
-	       gva_trail_holds(vcpu, &e->trail) && same_bytes(vcpu, e);
+	       gva_trail_holds(vcpu, mode == INSN_MODE_64, &e->trail) && same_bytes(vcpu, e);
 }
 
 /* Up to 15 bytes, fewer when the next page is not there. */
-static void fetch(struct vcpu *vcpu, u64 linear, struct insn_cached *e, struct insn_bytes *b)
+static void fetch(struct vcpu *vcpu, u64 linear, enum insn_mode mode, struct insn_cached *e,
+		  struct insn_bytes *b)
 {
 	size_t first = MIN((size_t)INSN_MAX_LENGTH, PAGE_SIZE - (linear & (PAGE_SIZE - 1)));
 	struct gva_fault fault;
 
 	b->len = 0;
-	if (!gva_translate_code(vcpu, linear, &e->gpa, &e->trail) ||
+	if (!gva_translate_code(vcpu, mode == INSN_MODE_64, linear, &e->gpa, &e->trail) ||
 	    !guest_read(&vcpu->vm->mem, e->gpa, b->byte, first))
 		return;
 	b->len = first;
@@ -68,7 +69,7 @@ const struct mmio_insn *insn_current(struct vcpu *vcpu, enum insn_mode mode, str
 
 	if (likely(holds(vcpu, e, linear, mode)))
 		return &e->insn;
-	fetch(vcpu, linear, e, b);
+	fetch(vcpu, linear, mode, e, b);
 	if (!mmio_decode(&e->insn, mode, b->byte, b->len)) {
 		e->insn.length = 0;
 		return NULL;

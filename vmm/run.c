@@ -25,7 +25,7 @@ void run_quit(void)
  * What an exit goes through exists twice: for a turn that somebody looks at (inside.h), with a @view, and with NULL
  * for it, which leaves not an instruction of what is done for one.
  */
-#define TWICE static inline __attribute__((always_inline))
+#define TWICE static __always_inline
 
 /* The preemption timer has 32 bits: nothing is armed further ahead. */
 #define ARM_MAX 0xffffffffULL
