@@ -29,10 +29,10 @@ def test_selftest(kind, model, chip, how):
     with Peer(free_ports(), noise=NOISE) as peer:
         name = f"e1000-{kind}-{model}"
         with boot(esp=make_esp(name, CONFIG), machine=kind, net=f"udp:{peer.card_port},model={model}", name=f"test-{name}") as machine:
-            machine.console.expect(r"lintel: selftest: nic [^\r\n]*\r?\n", timeout=300)
+            machine.console.expect(r"selftest: nic [^\r\n]*: (?:echo|FAILED)[^\r\n]*\r?\n", timeout=300)
             log = machine.log_text()
     assert re.search(rf"lintel: e1000 \S+: {chip}, 52:54:00:12:34:56, {how}, link up\n", log)
-    result = re.search(r"lintel: selftest: nic (.*)\n", log)[1]
+    result = re.search(r"selftest: nic (.*: (?:echo|FAILED).*)\n", log)[1]
     counts = re.search(r"echo ok \((\d+) frames received, (\d+) by interrupt\)", result)
     assert counts, result
     received, by_interrupt = int(counts[1]), int(counts[2])
