@@ -2,6 +2,7 @@
 #include "lib/print.h"
 #include "lib/printk.h"
 #include "lib/spinlock.h"
+#include "vmm/console.h"
 #include "vmm/cr.h"
 #include "vmm/exit_stats.h"
 #include "vmm/gva.h"
@@ -185,9 +186,16 @@ void dump_times(const struct vm *vm)
 	spin_unlock(&lock);
 }
 
+static bool ended_badly(const struct vm *vm)
+{
+	return vm->end == VM_END_CRASH || (vm->end == VM_END_DEBUG_EXIT && vm->debug_exit);
+}
+
 void dump_end(const struct vm *vm)
 {
 	spin_lock(&lock);
+	if (ended_badly(vm))
+		console_tell_last(vm->id);
 	pr_info("vm %s: stopped: %s\n", vm->config->name, vm->reason);
 	dump_exits(vm);
 	dump_devices(vm);

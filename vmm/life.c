@@ -52,11 +52,6 @@ static unsigned int restart_delay(struct vm *vm)
 	return vm->end == VM_END_CRASH ? 1u << before : (1u << before) >> 1;
 }
 
-static bool ended_badly(const struct vm *vm)
-{
-	return vm->end == VM_END_CRASH || (vm->end == VM_END_DEBUG_EXIT && vm->debug_exit);
-}
-
 static void reap(struct vm *vm, u64 now)
 {
 	unsigned int delay;
@@ -68,8 +63,6 @@ static void reap(struct vm *vm, u64 now)
 	if (!vm_has_left_cpus(vm) || !machine_disks_stop(vm) || !vm_has_left_cpus(vm))
 		return;
 	vm_drain_console(vm);
-	if (ended_badly(vm))
-		console_tell_last(vm->id);
 	dump_end(vm);
 	vm_finish(vm);
 	delay = restart_delay(vm);
