@@ -79,12 +79,13 @@ def test_computing(log, vcpus):
 @pytest.mark.parametrize("vcpus, most", [(2, 0.005), (4, 0.007)])
 def test_computing_vms(vcpus, most):
     """Four VMs that compute on one CPU have it nearly for themselves, each a quarter."""
-    # They end one after the other, so that each is shown when it says what it has computed; half of their time is measured, and all of them compute then.
-    guests = [Guest(f"vm{number}", "smpcost", f"work=compute n={20000 + 1500 * number}", f"cpus = {vcpus}") for number in range(4)]
+    # They end one after the other, so that each is shown when it says what it has computed; half of their time is measured, and all of them compute then. At first Lintel still polls the
+    # disk that it has loaded them from, some thousand times a second: that must not be part of what they find their work to take.
+    guests = [Guest(f"vm{number}", "smpcost", f"work=compute after=5 n={20000 + 1500 * number}", f"cpus = {vcpus}") for number in range(4)]
     with boot(esp=str(lay_out(f"smp-compute-{vcpus}", guests)), machine="bochs", name=f"test-smp-compute-{vcpus}") as m:
         m.wait_poweroff(timeout=1200)
         text = m.log_text()
     shares = computed(text)
     print(f"4 VMs x {vcpus} vCPUs: shares {shares}, {100 * (1 - sum(shares)):.3f} % is not the guests'")
     assert len(shares) == 4 and all(0.2375 < share < 0.2625 for share in shares)
-    assert sum(shares) >= 1 - most
+    assert 1 - most <= sum(shares) <= 1
