@@ -43,9 +43,10 @@ typedef u64 hpa_t; /* host-physical address, bytes; the VMM maps RAM one to one 
 #define __noreturn                      __attribute__((noreturn))
 #define __must_check                    __attribute__((warn_unused_result))
 #define __noinline                      __attribute__((noinline))
+#define __format(fmt, arg)              __attribute__((format(printf, fmt, arg)))
+
 #undef __always_inline /* the C library's, in tests */
-#define __always_inline    inline __attribute__((always_inline))
-#define __format(fmt, arg) __attribute__((format(printf, fmt, arg)))
+#define __always_inline inline __attribute__((always_inline))
 
 static inline u32 lower_32(u64 v)
 {

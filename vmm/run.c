@@ -306,7 +306,7 @@ TWICE bool go_round(struct cpu *cpu, bool view)
 	return true;
 }
 
-static __attribute__((noinline)) bool go_round_inside(struct cpu *cpu)
+static __noinline bool go_round_inside(struct cpu *cpu)
 {
 	return go_round(cpu, true);
 }

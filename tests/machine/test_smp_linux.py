@@ -19,11 +19,13 @@ def check_linux(name: str, vcpus: int, cpus: int, lintel: str = "", more: str = 
     files = {"initrd.img": stress_image()} if stress else {}
     with boot(esp=make_esp(name, config, files), name=f"test-{name}", cpus=cpus, **machine) as m:
         shell = Shell(m).wait_ready(BOOT_SECONDS)
-        check_cpus(shell, vcpus)
+        # Linux that sees no hypervisor looks at the microcode's revision, which is the machine's.
+        allowed = "TSC_DEADLINE disabled due to Errata" if more == "hide = pv" else ""
+        check_cpus(shell, vcpus, allowed)
         for _ in range(3):
             replug(shell, vcpus)
         (load if stress else small_load)(shell, vcpus)
-        check_log(shell)
+        check_log(shell, allowed)
         log = shell.poweroff(300)
     assert [report.end for report in reports(log)] == ["poweroff"]
     return log

@@ -36,7 +36,8 @@ def check_four(name: str, cpus: int) -> None:
             on_console(shell, number)
             shell.console.sendline("")
             shell.console.expect_exact(PROMPT, timeout=60)
-            check_cpus(shell, 2, crowded=cpus == 1)
+            # With nine vCPUs on one CPU Linux may find out that others had it for a while.
+            check_cpus(shell, 2, r"hrtimer: interrupt took \d+ ns" if cpus == 1 else "")
             replug(shell, 2)
             small_load(shell, 2)
         for number in range(1, 5):

@@ -14,7 +14,6 @@ HARMLESS = {
     r"RETBleed: WARNING: Spectre v2 mitigation leaves CPU vulnerable": "a processor of 2017 without IBRS for the guest: true, and not Lintel's doing",
     r"Spectre V2 : WARNING: ": "the same",
     r"MDS CPU bug present and SMT on": "the same",
-    r"TSC_DEADLINE disabled due to Errata; please update microcode": "with `hide = pv` Linux sees no hypervisor, and looks at the microcode's revision, which is the machine's",
     r"fail to add MMCONFIG information": "the PCI bus has no extended configuration space, which nothing on it needs",
 }
 
