@@ -9,7 +9,7 @@ from support.micro import SECONDS, Guest, ends, failures, lay_out
 
 WORK = re.compile(r"share: work (\d+), of each CPU (\d+) to (\d+)")
 TOLERANCE = 0.05
-
+SLICES = 100  # of the scheduler's, in the second that is counted
 
 LATE = re.compile(r"clock: CPU 0: deadline: 100 ticks, latest by (\d+) us")
 
@@ -66,18 +66,19 @@ def run(name: str, machine: Machine) -> dict[str, tuple[int, int, int]]:
 
 @pytest.mark.parametrize("name", MACHINES)
 def test_shares(name):
-    """Each VM gets what is due to it within 5 %, and each of its CPUs the same part of that."""
+    """Each VM gets what is due to it within 5 %; its CPUs get the same of that but for two slices: one each may lie across an end of the second."""
     machine = MACHINES[name]
     works = run(name, machine)
     pool = [vm for vm, share in machine.vms.items() if "pin" not in share.keys]
     total, due = sum(works[vm][0] for vm in pool), sum(machine.vms[vm].due for vm in pool)
     parts = {vm: work / total * due for vm, (work, _, _) in works.items()}
+    work_of_slice = total / due / SLICES
     print(parts, works)
     for vm, share in machine.vms.items():
         _, least, most = works[vm]
         # A processor that is interrupted more executes less in the lab: one that is pinned, more.
         assert parts[vm] == pytest.approx(share.due, rel=TOLERANCE if vm in pool else 2 * TOLERANCE), parts
-        assert least >= most * (1 - 2 * TOLERANCE), works
+        assert most - least <= 2 * work_of_slice, works
 
 
 def test_sleep_under_a_cap():
