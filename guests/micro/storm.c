@@ -166,7 +166,13 @@ static void check_nmis(const char *mode)
 		       "%s: CPU %u takes %u of %lu NMIs", mode, i, cpus[i].irqs[NMI_VECTOR], all);
 }
 
-/* CPU 1 restarts all others but this, who get IPIs from each other and from here while they live. */
+/*
+ * CPU 1 restarts all others but this, who get IPIs from each other and from here while they live. Each rests after a
+ * broadcast, the longer the more they are: together they could else send faster than CPU 1 takes them, which then
+ * would never get to its next restart.
+ */
+#define REST 50 /* microseconds for each CPU */
+
 static volatile bool leave;
 
 static void disturb(void *arg)
@@ -175,8 +181,10 @@ static void disturb(void *arg)
 
 	(void)arg;
 	irq_enable();
-	while (!leave)
+	while (!leave) {
 		send_ipi(ICR_OTHERS | ICR_ASSERT | VECTOR(self), 0);
+		WAIT(leave, REST * cpu_count);
+	}
 }
 
 static void restart(void *arg)
