@@ -26,9 +26,14 @@ static u32 pixel(const struct fbtext *t, struct rgb c)
 	return (u32)c.blue << 16 | (u32)c.green << 8 | c.red;
 }
 
+static volatile u32 *pixels(const struct fbtext *t, u32 x, u64 y)
+{
+	return (volatile u32 *)t->fb.base + y * t->fb.stride + x;
+}
+
 static void fill(struct fbtext *t, u32 x, u32 y, u32 width, u32 height, u32 colour)
 {
-	volatile u32 *line = (volatile u32 *)t->fb.base + (u64)y * t->fb.stride + x;
+	volatile u32 *line = pixels(t, x, y);
 
 	for (; height; height--, line += t->fb.stride) {
 		for (u32 i = 0; i < width; i++)
@@ -36,15 +41,28 @@ static void fill(struct fbtext *t, u32 x, u32 y, u32 width, u32 height, u32 colo
 	}
 }
 
+static void draw_line(const struct fbtext *t, volatile u32 *at, const char *dots)
+{
+	for (u32 x = 0; x < FONT_WIDTH; x++) {
+		u32 colour = dots[x] == FONT_SET ? t->colour : 0;
+
+		for (u32 i = 0; i < t->scale; i++)
+			*at++ = colour;
+	}
+}
+
 static void draw(struct fbtext *t, u8 c)
 {
-	u32 x0 = t->col * CELL_WIDTH * t->scale;
-	u32 y0 = t->row * CELL_HEIGHT * t->scale;
+	u64 y0 = (u64)t->row * CELL_HEIGHT * t->scale;
+	volatile u32 *at = pixels(t, t->col * CELL_WIDTH * t->scale, y0);
 
+	if (c == ' ' && t->col >= t->used[t->row])
+		return; /* it is blank */
 	for (u32 y = 0; y < FONT_HEIGHT; y++) {
-		for (u32 x = 0; x < FONT_WIDTH; x++)
-			fill(t, x0 + x * t->scale, y0 + y * t->scale, t->scale, t->scale,
-			     font_pixel(c, x, y) ? t->colour : 0);
+		const char *dots = font_line(c, y);
+
+		for (u32 i = 0; i < t->scale; i++, at += t->fb.stride)
+			draw_line(t, at, dots);
 	}
 	t->used[t->row] = (u16)MAX(t->used[t->row], t->col + 1);
 }

@@ -100,9 +100,9 @@ static const char art[][FONT_HEIGHT][PER_BAND * PITCH] = {
 
 _Static_assert(ARRAY_SIZE(art) * PER_BAND == 0x80 - FIRST, "a glyph for each character of ASCII");
 
-bool font_pixel(u8 c, unsigned int x, unsigned int y)
+const char *font_line(u8 c, unsigned int y)
 {
 	unsigned int i = c < FIRST || c > 0x7f ? 0x7f - FIRST : c - FIRST;
 
-	return art[i / PER_BAND][y][i % PER_BAND * PITCH + x] == '#';
+	return &art[i / PER_BAND][y][i % PER_BAND * PITCH];
 }

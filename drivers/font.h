@@ -7,7 +7,9 @@
 #define FONT_WIDTH  5
 #define FONT_HEIGHT 9 /* of which the lower 2 are for descenders */
 
-/* Is the pixel (x, y) of @c's glyph set? x < FONT_WIDTH, y < FONT_HEIGHT, from the top left. */
-bool font_pixel(u8 c, unsigned int x, unsigned int y);
+#define FONT_SET    '#'
+
+/* Line @y (< FONT_HEIGHT, from the top) of @c's glyph: FONT_WIDTH characters, FONT_SET for a pixel that is set. */
+const char *font_line(u8 c, unsigned int y);
 
 #endif

@@ -52,7 +52,7 @@ static char cell(const struct fbtext *t, u32 col, u32 row)
 					 col * (FONT_WIDTH + 1) * t->scale + x;
 				u32 gx = x / t->scale, gy = y / t->scale;
 				bool lit = gx < FONT_WIDTH && gy < FONT_HEIGHT &&
-					   font_pixel(c, gx, gy);
+					   font_line(c, gy)[gx] == FONT_SET;
 
 				same &= lit == (pixels[at] != 0);
 			}
