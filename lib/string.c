@@ -2,12 +2,20 @@
 
 #if !__STDC_HOSTED__
 
-/* REP MOVSB/STOSB: fast on every CPU with VT-x and EPT (ERMSB), and needs no vector register. */
+/*
+ * REP MOVSQ/STOSQ: fast strings on every CPU with VT-x, older ones without ERMSB included, and no
+ * vector register. An emulator, which executes them step by step, takes an eighth of the steps.
+ * Upwards, as memmove() relies on.
+ */
 void *(memcpy)(void *restrict dst, const void *restrict src, size_t n)
 {
-	void *d = dst;
+	size_t words = n / sizeof(u64), rest = n % sizeof(u64);
+	const u8 *s = src;
+	u8 *d = dst;
 
-	__asm__ volatile("rep movsb" : "+D"(d), "+S"(src), "+c"(n) : : "memory");
+	__asm__ volatile("rep movsq" : "+D"(d), "+S"(s), "+c"(words) : : "memory");
+	while (rest--)
+		*d++ = *s++;
 	return dst;
 }
 
@@ -18,6 +26,13 @@ void *memmove(void *dst, const void *src, size_t n)
 
 	if (d <= s || d >= s + n)
 		return memcpy(dst, src, n);
+	while (n >= sizeof(u64)) {
+		u64 word;
+
+		n -= sizeof(word);
+		__builtin_memcpy(&word, s + n, sizeof(word));
+		__builtin_memcpy(d + n, &word, sizeof(word));
+	}
 	while (n--)
 		d[n] = s[n];
 	return dst;
@@ -25,9 +40,15 @@ void *memmove(void *dst, const void *src, size_t n)
 
 void *(memset)(void *dst, int c, size_t n)
 {
-	void *d = dst;
+	size_t words = n / sizeof(u64), rest = n % sizeof(u64);
+	u8 *d = dst;
 
-	__asm__ volatile("rep stosb" : "+D"(d), "+c"(n) : "a"(c) : "memory");
+	__asm__ volatile("rep stosq"
+			 : "+D"(d), "+c"(words)
+			 : "a"((u8)c * 0x0101010101010101)
+			 : "memory");
+	while (rest--)
+		*d++ = (u8)c;
 	return dst;
 }
 
