@@ -2,6 +2,7 @@
 #include "drivers/fbtext.h"
 #include "drivers/rtc.h"
 #include "lib/printk.h"
+#include "lib/string.h"
 #include "vmm/acpi.h"
 #include "vmm/ap.h"
 #include "vmm/boot_info.h"
@@ -171,6 +172,23 @@ static void selftest(void)
 	pr_info("selftest: page tables: %u violations of W^X\n", hostpt_check());
 }
 
+static void make_vms(const struct config *config)
+{
+	u64 size = MAX(config->vms, 1u) * sizeof(*vmm.vm);
+	hpa_t hpa = mem_alloc(size, PAGE_SIZE, MEM_OWNER_VMM);
+
+	if (!hpa)
+		panic("no memory for %u VMs", config->vms);
+	vmm.vm = (struct vm *)(uintptr_t)hpa;
+	memset(vmm.vm, 0, size);
+	for (vmm.vms = 0; vmm.vms < config->vms; vmm.vms++) {
+		vmm.vm[vmm.vms].id = vmm.vms;
+		vmm.vm[vmm.vms].config = &config->vm[vmm.vms];
+	}
+	if (!vmm.vms)
+		pr_err("lintel.conf names no VM: add a section [vm NAME] with kernel = FILE\n");
+}
+
 static void __noreturn start_vms(const struct boot_info *info)
 {
 	const struct console_hooks hooks = {
@@ -183,12 +201,7 @@ static void __noreturn start_vms(const struct boot_info *info)
 	};
 
 	console_init(&host_line, &hooks);
-	for (vmm.vms = 0; vmm.vms < info->config.vms; vmm.vms++) {
-		vmm.vm[vmm.vms].id = vmm.vms;
-		vmm.vm[vmm.vms].config = &info->config.vm[vmm.vms];
-	}
-	if (!vmm.vms)
-		pr_err("lintel.conf names no VM: add a section [vm NAME] with kernel = FILE\n");
+	make_vms(&info->config);
 	pr_info("VMM: %llu KiB of image, %llu KiB of memory\n",
 		(unsigned long long)(mem_owner_bytes(MEM_OWNER_IMAGE) >> 10),
 		(unsigned long long)(mem_owner_bytes(MEM_OWNER_VMM) >> 10));

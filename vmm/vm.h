@@ -112,7 +112,7 @@ struct vmm {
 	unsigned int host_cpus;
 	bool ibpb; /* the CPUs have the barrier */
 	struct sched sched;
-	struct vm vm[VM_MAX];
+	struct vm *vm; /* of vms: as many as lintel.conf names */
 	unsigned int vms;
 	const struct host_config *config;
 };

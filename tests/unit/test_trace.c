@@ -19,6 +19,7 @@
 static struct trace_event memory[2][EVENTS];
 static struct trace_ring ring[2];
 static struct vm_config config = { .name = "one" };
+static struct vm vm = { .config = &config };
 
 struct vmm vmm;
 
@@ -29,7 +30,7 @@ static int setup(void **state)
 	for (unsigned int i = 0; i < 2; i++)
 		trace_ring_init(&ring[i], memory[i], TRACE_MIN);
 	vmm.vms = 1;
-	vmm.vm[0].config = &config;
+	vmm.vm = &vm;
 	return 0;
 }
 

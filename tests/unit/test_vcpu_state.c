@@ -8,7 +8,7 @@ static int start(void **state)
 	int err = rig_start(state);
 
 	memset(&other, 0, sizeof(other));
-	other.vm = &vmm.vm[1];
+	other.vm = &rig_vms[1];
 	other.cpuid = rig_vcpu.cpuid;
 	other.vmcs = (struct vmcs *)(uintptr_t)mem_alloc_page(VM_OWNER_OVERHEAD(1));
 	other.fpu = (struct vcpu_fpu *)(uintptr_t)mem_alloc_page(VM_OWNER_OVERHEAD(1));

@@ -37,7 +37,8 @@
 #define RIG_TSC_HZ 2000000000ULL
 
 static struct vm_config rig_config = { .name = "rig", .cpus = 1 };
-static struct vm *const rig_vm = &vmm.vm[0];
+static struct vm rig_vms[2]; /* the second is for what concerns another one */
+static struct vm *const rig_vm = &rig_vms[0];
 static struct vcpu rig_vcpu;
 static u64 rig_hide; /* guest features to hide at the next start */
 static u64 rig_mask; /* VT-x features not to use at the next start */
@@ -227,9 +228,11 @@ static inline void rig_start_mode(enum guest_mode mode)
 	rig_host_msrs();
 	rig_arena();
 	memset(&vmm, 0, sizeof(vmm));
+	memset(rig_vms, 0, sizeof(rig_vms));
 	memset(&rig_vcpu, 0, sizeof(rig_vcpu));
 	rig_eois = 0;
 	vmm.tsc_hz = RIG_TSC_HZ;
+	vmm.vm = rig_vms;
 	vmm.vms = 1;
 	vmx_caps_read(&vmm.caps);
 	vmx_caps_choose(&vmm.caps, &platform, rig_mask, 0);
