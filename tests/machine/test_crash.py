@@ -59,9 +59,9 @@ def crash(name: str, times: int) -> None:
     check_clean(partition(disk, "debian-root"))
 
 
-def test_three_crashes():
-    """Three in a row."""
-    crash("crash", 3)
+def test_crash():
+    """Once."""
+    crash("crash", 1)
 
 
 @pytest.mark.long

@@ -1,5 +1,6 @@
 """In Bochs, with one CPU and nothing typed, a run repeats to the last exit: the ground that exact counters stand on."""
 
+import pytest
 from lablib.machine import boot
 from support.esp import CMDLINE_POWEROFF, linux, make_esp
 from support.exits import report_of
@@ -15,6 +16,8 @@ def run(number: int) -> str:
     return log[log.index("lintel:") :]
 
 
+# With four vCPUs on one CPU `make test` has it too: test_smp_linux.py.
+@pytest.mark.long
 def test_two_runs_are_the_same():
     """Two runs print the same, to the byte: each kernel message with its time, each row of the table of exits."""
     first, second = run(1), run(2)

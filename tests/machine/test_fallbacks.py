@@ -80,6 +80,7 @@ def test_ept_leaves(mask, size):
     assert report_of(log, "tiny").end == "debug-exit 0x0"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mask", ["apic-accesses", "apic-registers", "virtual-nmis"])
 def test_no_part_of_apic_virtualization(mask):
     """Each part that Linux in x2APIC mode hardly needs, masked alone: it boots all the same."""

@@ -22,7 +22,9 @@ from support.shell import PROMPT, READY, Shell
 CARD_MAC = ":".join(f"{byte:02x}" for byte in CARD)
 ADDRESSES = {"one": "10.0.2.15", "two": "10.0.2.16"}
 TRANSFER = 900
-LARGE = pytest.mark.parametrize("megabytes", [10, pytest.param(100, marks=pytest.mark.long)])
+FILE = 2 << 20  # bytes: some 1,500 frames from outside, and more than any queue or window holds
+PIECE = 4  # MiB
+LARGE = pytest.mark.parametrize("megabytes", [PIECE, pytest.param(25 * PIECE, marks=pytest.mark.long)])
 
 
 class Guests:
@@ -114,12 +116,12 @@ def test_ping(guests, vm):
 def test_curl(guests, ports, vm):
     """curl on the host gets a large file from busybox httpd in the guest, as it is there."""
     shell = guests.on(vm)
-    digest = shell.output("mkdir -p /tmp/www && head -c 8388608 /dev/urandom > /tmp/www/big && sha256sum < /tmp/www/big && httpd -h /tmp/www -p 80", 300).split()[0]
+    digest = shell.output(f"mkdir -p /tmp/www && head -c {FILE} /dev/urandom > /tmp/www/big && sha256sum < /tmp/www/big && httpd -h /tmp/www -p 80", 300).split()[0]
     run = subprocess.run(
         ["curl", "-sS", "-f", "--max-time", f"{TRANSFER}", f"http://127.0.0.1:{ports[vm, 80]}/big"], stdin=subprocess.DEVNULL, capture_output=True, check=False
     )
     assert run.returncode == 0, run.stderr
-    assert len(run.stdout) == 8 << 20 and hashlib.sha256(run.stdout).hexdigest() == digest
+    assert len(run.stdout) == FILE and hashlib.sha256(run.stdout).hexdigest() == digest
 
 
 def test_both_at_once(guests, ports):
@@ -141,7 +143,7 @@ def test_both_at_once(guests, ports):
 
 def test_wget(guests, tmp_path):
     """A guest gets a large file from a server on the host's loopback address, through the gateway."""
-    digest = make_file(tmp_path / "big", 8 << 20)
+    digest = make_file(tmp_path / "big", FILE)
     handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -160,9 +162,9 @@ def test_nc_between_guests(guests, megabytes):
     two.output("rm -f /tmp/got; { sleep 100000 | nc -l -p 6000 | sha256sum > /tmp/got & } 2>/dev/null")
     one = guests.on("one")
     before = sent(one)
-    # busybox's seq would write it line by line; 10 MB at random are made once, and sent as often as it takes.
-    one.output("head -c 10485760 /dev/urandom > /tmp/data", TRANSFER)
-    stream = f"for n in $(seq {megabytes // 10}); do cat /tmp/data; done"
+    # busybox's seq would write it line by line; random bytes are made once, and sent as often as it takes.
+    one.output(f"head -c {PIECE << 20} /dev/urandom > /tmp/data", TRANSFER)
+    stream = f"for n in $(seq {megabytes // PIECE}); do cat /tmp/data; done"
     expected = one.output(f"{stream} | sha256sum", TRANSFER).split()[0]
     one.output(f"{stream} | nc -w 60 {ADDRESSES['two']} 6000", TRANSFER)
     frames, size = (after - start for start, after in zip(before, sent(one)))
@@ -185,7 +187,7 @@ def test_counters(guests):
     assert {report.vm for report in reports(log)} == set(ADDRESSES)
     for vm in ADDRESSES:
         frames, sent_bytes, _, received_bytes = net_counts(log, vm, "lan0")
-        assert sent_bytes > 8 << 20 and received_bytes > 8 << 20
+        assert sent_bytes > FILE and received_bytes > FILE
         kicks = report_of(log, vm).device("port virtio-net")
         assert 0 < kicks <= frames + 100, "no more kicks than frames, but for buffers and control"
 
