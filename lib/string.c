@@ -9,12 +9,13 @@
  */
 void *(memcpy)(void *restrict dst, const void *restrict src, size_t n)
 {
-	size_t words = n / sizeof(u64), rest = n % sizeof(u64);
+	size_t words = n / sizeof(u64);
 	const u8 *s = src;
 	u8 *d = dst;
 
-	__asm__ volatile("rep movsq" : "+D"(d), "+S"(s), "+c"(words) : : "memory");
-	while (rest--)
+	if (words)
+		__asm__ volatile("rep movsq" : "+D"(d), "+S"(s), "+c"(words) : : "memory");
+	for (n %= sizeof(u64); n; n--)
 		*d++ = *s++;
 	return dst;
 }
