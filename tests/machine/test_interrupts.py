@@ -63,11 +63,11 @@ def test_no_virtual_nmis():
 
 
 def check_quiet(log: str) -> None:
-    """No EOI, self-IPI or TPR access was an exit; level-triggered interrupts' ends were."""
+    """No EOI, self-IPI or TPR access was an exit; level-triggered interrupts' ends were: of their own kind, where the processor sees the EOI at all."""
     assert "vid" in features(log, "used") and "posted-interrupts" in features(log, "masked")
     for vm in ends(log):
         assert report_of(log, vm).of("TPR below threshold") == 0
-    assert report_of(log, "irq").of("virtualized EOI") == 2
+    assert report_of(log, "irq").of("virtualized EOI") == (2 if "apic-accesses" in features(log, "used") else 0)
 
 
 def test_quiet():
