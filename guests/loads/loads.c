@@ -6,16 +6,22 @@
  *   loads: @load {"load": "pipe", "ticks": 123}
  */
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -130,12 +136,110 @@ static void load_file(void)
 	}
 }
 
+/* --- TCP over the loopback interface between two processes --- */
+
+#define NETWORK_WORDS  2048 /* a block of 16 KiB */
+#define NETWORK_BLOCKS 256
+#define NETWORK_ROUNDS 500
+
+static void loopback_up(void)
+{
+	struct ifreq lo = { .ifr_name = "lo" };
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	check(fd >= 0 && !ioctl(fd, SIOCGIFFLAGS, &lo), "lo");
+	lo.ifr_flags |= IFF_UP;
+	check(!ioctl(fd, SIOCSIFFLAGS, &lo), "lo");
+	close(fd);
+}
+
+/* The block's words are their places in the stream: none is like another. */
+static void network_fill(uint64_t *words, uint64_t at)
+{
+	for (size_t i = 0; i < NETWORK_WORDS; i++)
+		words[i] = at + i;
+}
+
+/* All bytes must come, and be right, before the sender hears of it; then a byte to and fro. */
+static int network_receive(int fd)
+{
+	static uint64_t got[NETWORK_WORDS], expected[NETWORK_WORDS];
+	char byte = 0;
+
+	for (uint64_t i = 0; i < NETWORK_BLOCKS; i++) {
+		network_fill(expected, i * NETWORK_WORDS);
+		if (recv(fd, got, sizeof(got), MSG_WAITALL) != sizeof(got) ||
+		    memcmp(got, expected, sizeof(got)) != 0)
+			return 1;
+	}
+	for (int i = 0; i < NETWORK_ROUNDS; i++)
+		if (write(fd, &byte, 1) != 1 || read(fd, &byte, 1) != 1)
+			return 1;
+	return read(fd, &byte, 1) != 0;
+}
+
+static void network_send(int fd)
+{
+	static uint64_t block[NETWORK_WORDS];
+	char byte;
+
+	for (uint64_t i = 0; i < NETWORK_BLOCKS; i++) {
+		network_fill(block, i * NETWORK_WORDS);
+		check(write(fd, block, sizeof(block)) == sizeof(block), "send");
+	}
+	for (int i = 0; i < NETWORK_ROUNDS; i++)
+		check(read(fd, &byte, 1) == 1 && write(fd, &byte, 1) == 1, "byte to and fro");
+}
+
+static int network_connect(const struct sockaddr_in *there)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+
+	if (fd < 0 || connect(fd, (const struct sockaddr *)there, sizeof(*there)) ||
+	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)))
+		return -1;
+	return fd;
+}
+
+static void load_network(void)
+{
+	struct sockaddr_in here = { .sin_family = AF_INET,
+				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t size = sizeof(here);
+	int fd, listener = socket(AF_INET, SOCK_STREAM, 0), on = 1, status;
+	pid_t pid;
+
+	loopback_up();
+	check(listener >= 0 && !bind(listener, (struct sockaddr *)&here, size) &&
+		      !listen(listener, 1) &&
+		      !getsockname(listener, (struct sockaddr *)&here, &size),
+	      "listen");
+	pid = fork();
+	check(pid >= 0, "fork");
+	if (!pid) {
+		fd = network_connect(&here);
+		_exit(fd < 0 ? 2 : network_receive(fd));
+	}
+	fd = accept(listener, NULL, NULL);
+	check(fd >= 0 && !setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)), "accept");
+	network_send(fd);
+	close(fd);
+	close(listener);
+	check(waitpid(pid, &status, 0) == pid && !status,
+	      "what was sent did not all come, or not right");
+}
+
 static const struct load {
 	const char *name;
 	void (*fn)(void);
 } loads[] = {
-	{ "cpu", load_cpu },   { "fork_exec", load_fork_exec }, { "page_fault", load_page_fault },
-	{ "pipe", load_pipe }, { "timer", load_timer },         { "file", load_file },
+	{ "cpu", load_cpu },
+	{ "fork_exec", load_fork_exec },
+	{ "page_fault", load_page_fault },
+	{ "pipe", load_pipe },
+	{ "timer", load_timer },
+	{ "file", load_file },
+	{ "network", load_network },
 };
 
 static int is_chosen(const char *name, int argc, char **argv)
