@@ -121,6 +121,6 @@ def test_the_runner_refuses(tmp_path):
     """kvm-run without KVM, without an image, with nonsense: a message and status 125."""
     if not sides.KVM_RUN.is_file():
         pytest.skip("needs what make kvm-run builds")
-    for arguments in ([], ["--cpus", "0", "x"], ["--cpus", "17", "x"], ["--memory", "1", "x"], [str(tmp_path / "nothing")]):
+    for arguments in ([], ["--cpus", "0", "x"], ["--cpus", "17", "x"], ["--memory", "1", "x"], ["--count-at", "a", "x"], ["--exits", "a", "x"], [str(tmp_path / "nothing")], ["--initrd", "x", str(tmp_path / "nothing")]):
         ran = subprocess.run([str(sides.KVM_RUN), *arguments], capture_output=True, text=True, check=False, timeout=60)
         assert ran.returncode == 125 and ("kvm-run: error" in ran.stderr or "usage" in ran.stderr), arguments

@@ -3,7 +3,6 @@
 
 #include <cpuid.h>
 #include <errno.h>
-#include <linux/kvm.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,32 +80,42 @@ static void set_cpuid(struct cpu *cpu)
 		fail(errno, "KVM_SET_CPUID2");
 }
 
-/* --- registers: as Multiboot wants the first CPU --- */
+/* --- registers: as Multiboot, or Linux, wants the first CPU --- */
 
-static void set_registers(struct cpu *cpu, uint32_t entry)
+static void multiboot_registers(uint64_t entry, struct kvm_sregs *sregs, struct kvm_regs *regs)
 {
 	struct kvm_segment data = {
 		.limit = ~0u, .selector = 0x10, .type = 3, .present = 1, .db = 1, .s = 1, .g = 1
 	};
 	struct kvm_segment code = data;
-	struct kvm_regs regs = {
-		.rax = MULTIBOOT_LOADED, .rbx = MULTIBOOT_INFO, .rip = entry, .rflags = 2
-	};
-	struct kvm_sregs sregs;
 
 	code.selector = 0x08;
 	code.type = 0xb;
+	sregs->cs = code;
+	sregs->ds = sregs->es = sregs->fs = sregs->gs = sregs->ss = data;
+	sregs->cr0 = 0x11; /* PE, ET */
+	*regs = (struct kvm_regs){
+		.rax = MULTIBOOT_LOADED, .rbx = MULTIBOOT_INFO, .rip = entry, .rflags = 2
+	};
+}
+
+static void set_registers(struct cpu *cpu, uint64_t entry)
+{
+	struct kvm_regs regs;
+	struct kvm_sregs sregs;
+
 	if (ioctl(cpu->fd, KVM_GET_SREGS, &sregs))
 		fail(errno, "KVM_GET_SREGS");
-	sregs.cs = code;
-	sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = data;
-	sregs.cr0 = 0x11; /* PE, ET */
+	if (cpu->machine->is_linux)
+		linux_registers(entry, &sregs, &regs);
+	else
+		multiboot_registers(entry, &sregs, &regs);
 	if (ioctl(cpu->fd, KVM_SET_SREGS, &sregs) || ioctl(cpu->fd, KVM_SET_REGS, &regs))
 		fail(errno, "KVM_SET_REGS");
 }
 
 /* The others wait, in the kernel, for the start-up IPI. */
-void make_cpu(struct machine *m, unsigned int index, uint32_t entry)
+void make_cpu(struct machine *m, unsigned int index, uint64_t entry)
 {
 	struct cpu *cpu = &cpus[index];
 	int size = ioctl(m->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
@@ -120,11 +129,19 @@ void make_cpu(struct machine *m, unsigned int index, uint32_t entry)
 	if (cpu->run == MAP_FAILED)
 		fail(errno, "mmap of vCPU %u", index);
 	set_cpuid(cpu);
-	if (!index)
-		set_registers(cpu, entry);
+	if (index)
+		return;
+	set_registers(cpu, entry);
+	if (m->is_linux)
+		count_cpu(cpu->fd);
 }
 
 /* --- exits --- */
+
+void show_exits(void)
+{
+	fprintf(stderr, "kvm-run: came to user space: %lu ports, %lu MMIO\n", io_exits, mmio_exits);
+}
 
 static void handle_io(struct cpu *cpu)
 {
@@ -138,10 +155,6 @@ static void handle_io(struct cpu *cpu)
 
 		if (run->io.direction == KVM_EXIT_IO_OUT) {
 			memcpy(&value, data, run->io.size);
-			if (run->io.port == DEBUG_EXIT_PORT)
-				fprintf(stderr,
-					"kvm-run: came to user space: %lu ports, %lu MMIO\n",
-					io_exits, mmio_exits);
 			port_write(cpu->machine, run->io.port, run->io.size, value);
 		} else {
 			value = port_read(cpu->machine, run->io.port, run->io.size);

@@ -1,8 +1,7 @@
-/* Devices in user space: a serial port, the PM timer, the debug exit. All else reads as ones. */
+/* Devices in user space: a serial port, ACPI's registers, the debug exit. All else reads as ones. */
 #include "kvm-run.h"
 
 #include <errno.h>
-#include <linux/kvm.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -46,6 +45,7 @@ static void uart_write(struct machine *m, unsigned int reg, uint8_t value)
 		putchar(value);
 		if (value == '\n')
 			fflush(stdout);
+		count_output(value);
 		emptied = true;
 	} else {
 		/* Asking for it while there is nothing to send is answered at once. */
@@ -73,7 +73,30 @@ static uint8_t uart_read(struct machine *m, unsigned int reg)
 	}
 }
 
-/* --- the others --- */
+/* --- ACPI: no events, so that there is never an SCI; soft-off; the timer --- */
+
+#define PM1_SCI_EN 1
+#define PM1_SLP_EN 0x2000
+
+static uint32_t pm1_enable;
+
+static void pm1_write(uint16_t port, uint32_t value)
+{
+	if (port == PM1_EVENT_PORT + 2)
+		pm1_enable = value;
+	if (port != PM1_CONTROL_PORT || !(value & PM1_SLP_EN) || (value >> 10 & 7) != SOFT_OFF)
+		return;
+	count_show("end");
+	show_exits();
+	_Exit(0);
+}
+
+static uint32_t pm1_read(uint16_t port)
+{
+	if (port == PM1_EVENT_PORT + 2)
+		return pm1_enable;
+	return port == PM1_CONTROL_PORT ? PM1_SCI_EN : 0;
+}
 
 static uint32_t pm_timer(void)
 {
@@ -84,12 +107,22 @@ static uint32_t pm_timer(void)
 			  (uint64_t)now.tv_nsec * PM_TIMER_HZ / 1000000000);
 }
 
+/* --- what is where --- */
+
+static bool is_pm1(uint16_t port, unsigned int size)
+{
+	return port >= PM1_EVENT_PORT && port <= PM1_CONTROL_PORT && size == 2;
+}
+
 void port_write(struct machine *m, uint16_t port, unsigned int size, uint32_t value)
 {
 	if (port == DEBUG_EXIT_PORT) {
+		show_exits();
 		fflush(stdout);
 		_Exit((int)(value & 0xff));
 	}
+	if (is_pm1(port, size))
+		pm1_write(port, value);
 	if (port >= COM1 && port < COM1 + 8 && size == 1)
 		uart_write(m, port - COM1, (uint8_t)value);
 }
@@ -98,6 +131,8 @@ uint32_t port_read(struct machine *m, uint16_t port, unsigned int size)
 {
 	if (port == PM_TIMER_PORT && size == 4)
 		return pm_timer();
+	if (is_pm1(port, size))
+		return pm1_read(port);
 	if (port >= COM1 && port < COM1 + 8 && size == 1)
 		return uart_read(m, port - COM1);
 	return 0xffffffff;

@@ -19,7 +19,7 @@ struct multiboot_info {
 };
 enum { HAS_MEMORY = 1, HAS_CMDLINE = 4 };
 
-static uint8_t *read_file(const char *path, size_t *size)
+uint8_t *read_file(const char *path, size_t *size)
 {
 	FILE *file = fopen(path, "rb");
 	uint8_t *data;
