@@ -94,7 +94,7 @@ run:
 
 .PHONY: bench
 # The same operations under Lintel and under KVM; BENCH='--n 100 --only cpuid' goes to tools/bench. Then IPIs between two CPUs, and a
-# Linux beside the bare machine. What fails does not keep the rest from being measured. Their time-outs add up to 25 minutes.
+# Linux beside the bare machine. What fails does not keep the rest from being measured. Their budgets add up to 25 minutes.
 bench:
 	$(Q)tools/setup build lab guests bench
 	$(Q)$(MAKE) --no-print-directory $(IMAGE) guests exitbench kvm-run loads
@@ -148,7 +148,7 @@ fuzzers: $(FUZZERS)
 # $(MAKE) once more, so that what set-up has installed is there when the rest is made.
 test test-long:
 	$(Q)tools/setup build lab guests test
-	$(Q)$(MAKE) --no-print-directory esp micro exitbench kvm-run unit fuzzers
+	$(Q)$(MAKE) --no-print-directory esp micro exitbench kvm-run loads unit fuzzers
 	$(Q)tests/run-tests $(if $(filter test-long,$@),--long)
 
 format:

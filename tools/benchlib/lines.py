@@ -8,10 +8,10 @@ from typing import Any
 MACHINE_LINE = re.compile(r"^exitbench: @bench (\{.*\})\s*$", re.MULTILINE)
 ERRORS = (
     re.compile(r"^kvm-run: error: (.*?)\s*$", re.MULTILINE),
-    re.compile(r"^host: (no /dev/kvm|cannot load .*?)\s*$", re.MULTILINE),
+    re.compile(r"^host: (no /dev/kvm|cannot .*?)\s*$", re.MULTILINE),
     re.compile(r"^exitbench: (FAIL .*?)\s*$", re.MULTILINE),
 )
-HOST = re.compile(r"^host: (linux|kvm_intel\.\w+|mitigation \w+:|thp) (.*?)\s*$", re.MULTILINE)
+HOST = re.compile(r"^host: (linux|kvm(?:_intel)?\.\w+|mitigation \w+:|thp) (.*?)\s*$", re.MULTILINE)
 # Lintel's table of exits: number, VMM ticks, each, reason.
 EXIT_ROW = re.compile(r"^lintel: +(\d+) +(\d+) +(\d+)  (\S.*?)\s*$", re.MULTILINE)
 VALUES = ("n", "min", "median", "p99", "max")

@@ -1,9 +1,11 @@
-"""The same Linux image on the bare machine and under Lintel: what its boot and its loads take, and what the VMM's part of that is."""
+"""The same Linux image on the bare machine, under Lintel and under KVM: what its boot and its loads take, and what the VMM's part of that is."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,10 @@ from lablib.errors import LabError, MachineFailed
 from lablib.machine import Machine, boot
 from lablib.paths import REPOSITORY
 
-from .lines import exit_table
+from .lines import ERRORS, exit_table
 
 BUILD = REPOSITORY / "build"
+KVM_RUN = BUILD / "kvm-run"
 INITRD = BUILD / "loads/initrd.img"
 # The emulator draws them from its host, and Linux shuffles its memory by them: no two runs would be the same.
 HIDDEN = ["rdrand", "rdseed"]
@@ -25,9 +28,14 @@ NATIVE = "hpet=disable tsc=reliable"
 # Linux chooses the size of its lists of free pages by that of its memory: the same on both sides. MiB.
 MEMORY = 768
 LINTEL_MEMORY = 1024
+# Of KVM's machine, whose Linux has its guest's kernel in an initramfs of its own.
+KVM_MEMORY = 2048
 
 LOAD = re.compile(r"^loads: @load (\{.*\})\s*$", re.MULTILINE)
 ERROR = re.compile(r"^loads: error: (.*?)\s*$", re.MULTILINE)
+# kvm-run's: after each line of the loads, and at the end.
+COUNTERS = re.compile(r"^kvm-run: @(counters|exits) (\{.*\})\s*$", re.MULTILINE)
+REASON = re.compile(r"\bR\(\w+, (\d+), \"(.*?)\"\)")
 
 
 @dataclass
@@ -39,13 +47,41 @@ class Run:
     loads: dict[str, int] = field(default_factory=dict)  # ticks
     life: int = 0  # TSC at the end; in a VM it starts with 0
     exits: dict[str, tuple[int, int]] = field(default_factory=dict)  # reason: number, VMM ticks
+    # KVM's: of its own names ("counters") or by reason ("exits"), those of boot and end ("boot") and those between the first line of the loads and the last ("loads")
+    counts: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
     problem: str = ""
+    seconds: float = 0
+
+
+def reasons() -> dict[str, str]:
+    """Number of a basic exit reason -> what Lintel calls it."""
+    return dict(REASON.findall((REPOSITORY / "vmx/exit_reasons.h").read_text()))
+
+
+def read_counts(log: str) -> dict[str, dict[str, dict[str, int]]]:
+    """kvm-run's counts, which only grow, apart: what the loads have added, and the rest."""
+    shown: dict[str, dict[str, list[dict[str, int]]]] = {}
+    for kind, text in COUNTERS.findall(log):
+        values = json.loads(text)
+        shown.setdefault(kind, {}).setdefault(values.pop("when"), []).append(values)
+    counts = {}
+    for kind, by_time in shown.items():
+        if "end" not in by_time or "line" not in by_time:
+            continue
+        whole, first, last = by_time["end"][-1], by_time["line"][0], by_time["line"][-1]
+        loads = {key: last.get(key, 0) - first.get(key, 0) for key in whole}
+        counts[kind] = {"boot": {key: whole[key] - loads[key] for key in whole}, "loads": loads}
+    if "exits" in counts:
+        names = reasons()
+        counts["exits"] = {part: {names.get(key, f"reason {key}"): number for key, number in values.items()} for part, values in counts["exits"].items()}
+    return counts
 
 
 def read(name: str, log: str) -> Run:
-    """What the loads and Lintel have printed."""
+    """What the loads, and Lintel or kvm-run, have printed."""
     run = Run(name)
-    for found in LOAD.finditer(log.replace("\r", "")):
+    log = log.replace("\r", "")
+    for found in LOAD.finditer(log):
         line: dict[str, Any] = json.loads(found[1])
         if line.get("load") == "boot":
             run.boot_ns = line["ns"]
@@ -53,14 +89,15 @@ def read(name: str, log: str) -> Run:
             run.loads[line["load"]] = line["ticks"]
         else:
             run.life = line["tsc"]
-    run.exits = exit_table(log.replace("\r", ""))
-    error = ERROR.search(log)
-    run.problem = error[1] if error else "" if run.life else "the loads did not come to their end"
+    run.exits = exit_table(log)
+    run.counts = read_counts(log)
+    errors = [found[1] for pattern in (ERROR, *ERRORS) for found in pattern.finditer(log)]
+    run.problem = "; ".join(errors) or ("" if run.life else "the loads did not come to their end")
     return run
 
 
 def _boot(name: str, folder: Path, machine: str, cpu: str, memory: int, seconds: float) -> Run:  # pylint: disable=too-many-arguments
-    log, reason = "", ""
+    log, reason, start = "", "", time.monotonic()
     booted: Machine | None = None
     try:
         with boot(esp=folder, machine=machine, cpu=cpu, memory=memory, exclude_features=HIDDEN if machine == "bochs" else [], name=f"bench-{name}") as booted:
@@ -73,11 +110,12 @@ def _boot(name: str, folder: Path, machine: str, cpu: str, memory: int, seconds:
         log = booted.log_text()
     run = read(name, log)
     run.problem = reason or run.problem
+    run.seconds = round(time.monotonic() - start, 1)
     return run
 
 
-def _run(command: list[str]) -> None:
-    made = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+def _run(command: list[str], **environment: str) -> None:
+    made = subprocess.run(command, env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if made.returncode:
         raise LabError(made.stdout.strip())
 
@@ -110,6 +148,18 @@ def lintel(output: Path, machine: str, cpu: str, loads: str, seconds: float, mor
     finally:
         for place in (folder, files):
             shutil.rmtree(place, ignore_errors=True)
+
+
+def kvm(output: Path, name: str, machine: str, cpu: str, seconds: float, host: str) -> Run:  # pylint: disable=too-many-arguments
+    """Under KVM, all loads; `host`: words for the command line of KVM's Linux. That Linux looks for clearcpuid in all of its command line, its guest's words included: it clears pages by the same loops, too."""
+    folder = output / f"linux-{name}.esp"
+    # Quotes keep blanks together on a kernel's command line.
+    words = ["--memory", str(MEMORY), "--initrd", f"/{INITRD.name}", "--count-at", '"loads: @load"', "--cmdline", f'"{CMDLINE}"']
+    try:
+        _run([str(REPOSITORY / "guests/kvm-host/build"), str(folder), str(BUILD / "guests"), str(KVM_RUN), str(BUILD / "guests/vmlinux"), *words], KVM_HOST_CMDLINE=host, KVM_HOST_FILES=str(INITRD))
+        return _boot(f"linux-{name}", folder, machine, cpu, KVM_MEMORY, seconds)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def share(run: Run, less: Run | None = None, outside: float = 0) -> float:
