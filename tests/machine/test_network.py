@@ -289,11 +289,13 @@ def fixture_debians(request):
 
 @pytest.mark.parametrize("more", ["", pytest.param("--reverse", marks=pytest.mark.long)], ids=["there", "back"])
 def test_iperf3(debians, more):
-    """iperf3 between two VMs, in both directions: all bytes arrive, at a rate that is told."""
+    """iperf3 between two VMs, in both directions: the bytes come through, at a rate that is told. (That each arrives as it was is nc's to show: iperf3's
+    receiver counts until the sender is through, and what is in the sockets' buffers then is not in its number.)"""
     debians.on("two").output("pgrep -x iperf3 >/dev/null || iperf3 --server --daemon")
     text = debians.on("one").output(f"iperf3 --client 192.168.7.2 --bytes 20M --json {more}", TRANSFER)
     end = json.loads(text[text.index("{") :])["end"]
-    assert end["sum_received"]["bytes"] >= 20 << 20
+    assert end["sum_sent"]["bytes"] >= 20 << 20
+    assert end["sum_received"]["bytes"] >= 16 << 20
     print(f"iperf3 {more}: {end['sum_received']['bits_per_second'] / 1e6:.0f} Mbit/s of the guests' time, {end['sum_sent'].get('retransmits', 0)} retransmits")
 
 
