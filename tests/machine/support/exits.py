@@ -73,7 +73,9 @@ def _report(log: str, stop: re.Match[str]) -> Report:
 
 def reports(log: str) -> list[Report]:
     """All reports in a log, in order."""
-    return [_report(log + "\n", stop) for stop in STOPPED.finditer(log + "\n")]
+    # Another CPU, whose VM has ended too, may move the console's focus meanwhile, and says so.
+    log = re.sub(r"^lintel: console of vm .*\n", "", log + "\n", flags=re.MULTILINE)
+    return [_report(log, stop) for stop in STOPPED.finditer(log)]
 
 
 def report_of(log: str, vm: str) -> Report:
