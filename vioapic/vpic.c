@@ -73,12 +73,12 @@ static int highest(const struct vpic_chip *c, u8 set)
 /* The input that @c asks to be served, or -1. During initialization it asks for none. */
 static int request(const struct vpic *pic, const struct vpic_chip *c)
 {
-	int wanted = highest(c, requests(pic, c) & (u8)~c->imr);
-	u8 blocking = c->isr;
-	int serving;
+	u8 asking = requests(pic, c) & (u8)~c->imr, blocking = c->isr;
+	int wanted, serving;
 
-	if (wanted < 0 || c->icw)
+	if (!asking || c->icw)
 		return -1;
+	wanted = highest(c, asking);
 	if (c->special_mask)
 		blocking &= (u8)~c->imr;
 	if (c->special_nested && is_master(pic, c))
