@@ -45,6 +45,8 @@ $(IMAGE): $(OBJS) boot/lintel.lds tools/check-objects
 	$(Q)$(LD) $(LDFLAGS) -s -o $@ $(OBJS)
 
 $(BUILD)/image$(VARIANT)/boot/%.o: CFLAGS += $(EFI_FLAGS)
+# Every exit goes through it, and a backtrace ends there anyway (vmx/entry.asm).
+$(BUILD)/image$(VARIANT)/vmm/reenter.o: CFLAGS += -fomit-frame-pointer
 
 $(BUILD)/image$(VARIANT)/%.o: %.c Makefile
 	$(say) CC $<

@@ -37,10 +37,10 @@ static inline struct cpuid_regs cpuid(u32 leaf, u32 subleaf)
 
 static inline u64 rdtsc(void)
 {
-	u32 lo, hi;
+	u64 lo, hi; /* whose upper halves it clears: SDM, "RDTSC" */
 
 	__asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
-	return make_64(hi, lo);
+	return hi << 32 | lo;
 }
 
 static inline u64 rdmsr(u32 msr)

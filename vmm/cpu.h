@@ -81,7 +81,19 @@ static inline struct cpu *this_cpu(void)
 	return cpu;
 }
 
-/* The same, but NULL where cpu_init has not been yet. */
+/* this_cpu()->kicked, in one instruction. */
+static inline bool this_cpu_kicked(void)
+{
+	bool kicked;
+
+	__asm__ volatile("cmpb $0, %%gs:%c1"
+			 : "=@ccne"(kicked)
+			 : "i"(offsetof(struct cpu, kicked))
+			 : "memory");
+	return kicked;
+}
+
+/* this_cpu(), but NULL where cpu_init has not been yet. */
 struct cpu *this_cpu_or_null(void);
 
 /* The one that cpu_init_boot has made. */

@@ -169,32 +169,20 @@ static u32 *reg_of(struct cpuid_regs *r, enum cpuid_reg reg)
 	return regs[reg];
 }
 
-/* Where the range of @leaf notes the first entry of it; NULL: @leaf is in none. */
-static const u8 *first_of(const struct cpuid_table *table, u32 leaf)
-{
-	/* 0 and up, 40000000H and up, 80000000H and up: the two highest bits are the range. */
-	u32 range = leaf >> 30, offset = leaf & 0x3fffffff;
-
-	return range < CPUID_RANGES && offset < CPUID_RANGE_LEAVES ? &table->first[range][offset]
-								   : NULL;
-}
-
 const struct cpuid_entry *cpuid_find(const struct cpuid_table *table, u32 leaf, u32 subleaf)
 {
-	const u8 *first = first_of(table, leaf);
-	unsigned int i = 0;
+	u32 offset = leaf & 0x3fffffff;
+	unsigned int i = 1;
 
-	if (likely(first)) {
-		if (!*first)
+	if (offset < CPUID_RANGE_LEAVES) {
+		i = table->first[leaf >> 30][offset];
+		if (!i)
 			return NULL;
-		i = *first - 1u;
-		if (likely(!table->entry[i].by_subleaf))
-			return &table->entry[i];
 	}
 	for (; i < table->entries; i++) {
 		const struct cpuid_entry *e = &table->entry[i];
 
-		if (e->leaf == leaf && (!e->by_subleaf || e->subleaf == subleaf))
+		if (e->leaf == leaf && (!(e->flags & CPUID_BY_SUBLEAF) || e->subleaf == subleaf))
 			return e;
 	}
 	return NULL;
@@ -208,15 +196,17 @@ static struct cpuid_entry *find(struct cpuid_table *table, u32 leaf, u32 subleaf
 
 static struct cpuid_regs *add(struct cpuid_table *table, u32 leaf, u32 subleaf, bool by_subleaf)
 {
-	u8 *first = (u8 *)(uintptr_t)first_of(table, leaf);
+	u32 offset = leaf & 0x3fffffff;
 	struct cpuid_entry *e;
 
 	if (table->entries == CPUID_ENTRIES)
 		panic("more CPUID leaves than CPUID_ENTRIES");
+	if (offset < CPUID_RANGE_LEAVES && !table->first[leaf >> 30][offset])
+		table->first[leaf >> 30][offset] = (u8)table->entries;
 	e = &table->entry[table->entries++];
-	if (first && !*first)
-		*first = (u8)table->entries;
-	*e = (struct cpuid_entry){ .leaf = leaf, .subleaf = subleaf, .by_subleaf = by_subleaf };
+	*e = (struct cpuid_entry){ .leaf = leaf,
+				   .subleaf = subleaf,
+				   .flags = by_subleaf ? CPUID_BY_SUBLEAF : 0 };
 	return &e->regs;
 }
 
@@ -294,8 +284,8 @@ static void add_xsave(struct cpuid_table *table)
 		*add(table, 0xd, c, true) = host;
 		r->ecx = MAX(r->ecx, host.ebx + host.eax);
 	}
-	find(table, 0xd, 0)->dynamic = true;
-	find(table, 0xd, 1)->dynamic = true;
+	find(table, 0xd, 0)->flags |= CPUID_DYNAMIC;
+	find(table, 0xd, 1)->flags |= CPUID_DYNAMIC;
 }
 
 static void add_topology(struct cpuid_table *table, unsigned int id, unsigned int cpus)
@@ -386,7 +376,7 @@ static void add_identity(struct cpuid_table *table, unsigned int id, unsigned in
 void cpuid_build(struct cpuid_table *table, const struct vmx_caps *caps, u64 hide, unsigned int id,
 		 unsigned int cpus, u64 tsc_hz)
 {
-	*table = (struct cpuid_table){ 0 };
+	*table = (struct cpuid_table){ .entries = 1 };
 	add_identity(table, id, cpus);
 	apply_allow_list(table, hide);
 	apply_controls(table, caps);
@@ -399,7 +389,7 @@ void cpuid_build(struct cpuid_table *table, const struct vmx_caps *caps, u64 hid
 		add_hypervisor(table, tsc_hz);
 	else
 		find(table, 1, 0)->regs.ecx &= ~B(31);
-	find(table, 1, 0)->dynamic = true;
+	find(table, 1, 0)->flags |= CPUID_DYNAMIC;
 	for (unsigned int i = 0; i < ARRAY_SIZE(cr4_features); i++) {
 		struct cpuid_entry *e = find(table, cr4_features[i].leaf, 0);
 

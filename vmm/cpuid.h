@@ -8,22 +8,28 @@
 #include "lib/types.h"
 #include "lib/x86.h"
 
-#define CPUID_ENTRIES      48
-#define CPUID_RANGES       3 /* of leaves: basic, hypervisor's, extended */
-#define CPUID_RANGE_LEAVES 0x17
+#define CPUID_ENTRIES 48
+#define CPUID_RANGES \
+	4 /* of leaves, by their two highest bits: basic, hypervisor's, extended, none */
+#define CPUID_RANGE_LEAVES 0x20 /* that are found by index */
+
+#define CPUID_BY_SUBLEAF   0x1u /* ECX matters for this leaf */
+#define CPUID_DYNAMIC      0x2u /* depends on CR4 or XCR0 of the moment */
 
 struct cpuid_entry {
 	u32 leaf, subleaf;
-	bool by_subleaf; /* ECX matters for this leaf */
-	bool dynamic;    /* depends on CR4 or XCR0 of the moment */
+	u32 flags; /* CPUID_BY_SUBLEAF, CPUID_DYNAMIC */
 	struct cpuid_regs regs;
+	u32 unused; /* a size that needs no multiplication */
 };
+_Static_assert(sizeof(struct cpuid_entry) == 32, "a power of two");
 
 /* The answers to one vCPU, made once. */
 struct cpuid_table {
-	struct cpuid_entry entry[CPUID_ENTRIES];
+	struct cpuid_entry
+		entry[CPUID_ENTRIES]; /* the first one is what leaves without one answer: 0 */
 	unsigned int entries;
-	u8 first[CPUID_RANGES][CPUID_RANGE_LEAVES]; /* 1 + the first entry of a leaf; 0: none */
+	u8 first[CPUID_RANGES][CPUID_RANGE_LEAVES]; /* the first entry of a leaf */
 	u64 xcr0_allowed;                           /* state components that the guest may enable */
 	u64 cr4_allowed;                            /* CR4 bits that go with the features */
 	u32 max_leaf, max_extended;
@@ -46,6 +52,21 @@ void cpuid_hint_realtime(struct cpuid_table *table);
 
 /* What the table has for EAX = @leaf, ECX = @subleaf; NULL: nothing, all four registers are 0. */
 const struct cpuid_entry *cpuid_find(const struct cpuid_table *table, u32 leaf, u32 subleaf);
+
+/*
+ * What answers to EAX = @leaf, whatever ECX and the moment; NULL: cpuid_find has to look. Most CPUIDs need no
+ * more.
+ */
+static inline const struct cpuid_entry *cpuid_fixed(const struct cpuid_table *table, u32 leaf)
+{
+	u32 offset = leaf & 0x3fffffff;
+	const struct cpuid_entry *e;
+
+	if (unlikely(offset >= CPUID_RANGE_LEAVES))
+		return NULL;
+	e = &table->entry[table->first[leaf >> 30][offset]];
+	return e->flags ? NULL : e;
+}
 
 /*
  * The answer of a dynamic entry now: with the guest's CR4 (asked for leaf 1 only: a VMREAD less for the

@@ -1,9 +1,7 @@
 #include "vmm/exit.h"
 #include "lib/printk.h"
 #include "lib/x86.h"
-#include "vmm/dump.h"
 #include "vmm/panic.h"
-#include "vmm/pv_eoi.h"
 #include "vmm/trap.h"
 #include "vmm/vcpu_irq.h"
 #include "vmm/vm.h"
@@ -23,7 +21,7 @@ static enum outcome exit_general_protection(struct vcpu *vcpu)
 }
 
 /* A control that would cause this exit is off, or the manual has not defined it. */
-static enum outcome exit_unexpected(struct vcpu *vcpu)
+enum outcome exit_unexpected(struct vcpu *vcpu)
 {
 	unsigned int reason = vcpu->exit_reason & EXIT_REASON_BASIC;
 
@@ -120,7 +118,7 @@ static enum outcome exit_ept_misconfiguration(struct vcpu *vcpu)
 	return OUTCOME_STOP;
 }
 
-static enum outcome exit_entry_failure(struct vcpu *vcpu)
+enum outcome exit_entry_failure(struct vcpu *vcpu)
 {
 	unsigned int reason = vcpu->exit_reason & EXIT_REASON_BASIC;
 
@@ -136,32 +134,33 @@ static u64 guest_cr4(void)
 	return vmcs_read(GUEST_CR4);
 }
 
-static struct cpuid_regs cpuid_now(const struct vcpu *vcpu, const struct cpuid_entry *e)
+static enum outcome cpuid_answer(struct guest_regs *g, const struct cpuid_regs *r)
 {
-	struct cpuid_regs r = cpuid_dynamic(e, guest_cr4);
-
-	if (e->leaf == 1 && !(vlapic_base(&vcpu->lapic) & APIC_BASE_EN))
-		r.edx &= ~CPUID_1_EDX_APIC; /* as if there were none */
-	return r;
-}
-
-static enum outcome exit_cpuid(struct vcpu *vcpu)
-{
-	static const struct cpuid_regs nothing;
-	struct guest_regs *g = &vcpu->regs;
-	const struct cpuid_entry *e = cpuid_find(&vcpu->cpuid, (u32)g->rax, (u32)g->rcx);
-	const struct cpuid_regs *r = e ? &e->regs : &nothing;
-	struct cpuid_regs now;
-
-	if (e && unlikely(e->dynamic)) {
-		now = cpuid_now(vcpu, e);
-		r = &now;
-	}
 	g->rax = r->eax;
 	g->rbx = r->ebx;
 	g->rcx = r->ecx;
 	g->rdx = r->edx;
 	return OUTCOME_DONE;
+}
+
+static __noinline enum outcome cpuid_now(struct vcpu *vcpu)
+{
+	struct guest_regs *g = &vcpu->regs;
+	const struct cpuid_entry *e = cpuid_find(&vcpu->cpuid, (u32)g->rax, (u32)g->rcx);
+	struct cpuid_regs r = { 0 };
+
+	if (e)
+		r = e->flags & CPUID_DYNAMIC ? cpuid_dynamic(e, guest_cr4) : e->regs;
+	if (e && e->leaf == 1 && !(vlapic_base(&vcpu->lapic) & APIC_BASE_EN))
+		r.edx &= ~CPUID_1_EDX_APIC; /* as if there were none */
+	return cpuid_answer(g, &r);
+}
+
+static enum outcome exit_cpuid(struct vcpu *vcpu)
+{
+	const struct cpuid_entry *e = cpuid_fixed(&vcpu->cpuid, (u32)vcpu->regs.rax);
+
+	return likely(e) ? cpuid_answer(&vcpu->regs, &e->regs) : cpuid_now(vcpu);
 }
 
 static enum outcome exit_hlt(struct vcpu *vcpu)
@@ -277,142 +276,16 @@ const struct exit_handler exit_table[VMX_EXIT_REASON_COUNT] = {
 };
 /* clang-format on */
 
-/*
- * The instruction at RIP, of @length bytes, is done: go on behind it, out of the shadow of an STI or MOV SS
- * before it, and with the trap that TF asks for. In every exit's way: a call less.
- */
-static inline void advance(u64 length)
-{
-	const u64 shadow = BLOCKING_BY_STI | BLOCKING_BY_MOV_SS;
-	u64 blocking = vmcs_read(GUEST_INTERRUPTIBILITY_STATE);
-
-	vmcs_write(GUEST_RIP, vmcs_read(GUEST_RIP) + length);
-	if (unlikely(blocking & shadow))
-		vmcs_write(GUEST_INTERRUPTIBILITY_STATE, blocking & ~shadow);
-	if (unlikely(vmcs_read(GUEST_RFLAGS) & RFLAGS_TF))
-		vcpu_single_step();
-}
-
-void vcpu_advance(u64 length)
-{
-	advance(length);
-}
-
-/*
- * The exit came while an event was being delivered: deliver that event again at the next entry.
- * SDM, "Information for VM Exits That Occur During Event Delivery".
- */
-static __noinline void requeue_event(struct vcpu *vcpu)
-{
-	u32 info = vmcs_read32(IDT_VECTORING_INFO);
-
-	if (!(info & INTR_INFO_VALID))
-		return;
-	vcpu->event.info = info & ~INTR_INFO_NMI_UNBLOCKING_IRET;
-	if (info & INTR_INFO_ERROR_CODE)
-		vcpu->event.error = vmcs_read32(IDT_VECTORING_ERROR_CODE);
-	switch (info & INTR_INFO_TYPE) {
-	case INTR_TYPE_NMI:
-		/* It was taken, so NMIs are blocked; injecting it again must find them open. */
-		vmcs_write(GUEST_INTERRUPTIBILITY_STATE,
-			   vmcs_read(GUEST_INTERRUPTIBILITY_STATE) & ~BLOCKING_BY_NMI);
-		break;
-	case INTR_TYPE_SW_INTERRUPT:
-	case INTR_TYPE_PRIV_SW_EXCEPTION:
-	case INTR_TYPE_SW_EXCEPTION:
-		vcpu->event.length = vmcs_read32(VM_EXIT_INSTRUCTION_LENGTH);
-		break;
-	}
-}
-
-/* What the table says that the handler needs. */
-static inline void exit_prepare(struct vcpu *vcpu, const struct exit_handler *h)
-{
-	if (h->flags & EXIT_IN_EVENT)
-		requeue_event(vcpu);
-	if (h->flags & EXIT_QUALIFIED)
-		vcpu->exit_qualification = vmcs_read(EXIT_QUALIFICATION);
-}
-
-static enum exit_next stopped(struct vcpu *vcpu)
-{
-	if (vcpu->vm->end == VM_END_CRASH)
-		dump_vcpu(vcpu);
-	return EXIT_STOPPED;
-}
-
-/* Whoever has something for the vCPU need not interrupt this CPU: it looks before the next entry. */
-static void leave_guest(struct vcpu *vcpu)
-{
-	atomic_store_explicit(&vcpu->mode, VCPU_OUT, memory_order_relaxed);
-}
-
-/*
- * May the guest be entered again without a look around? Meanwhile the vCPU was still "in the guest" (enum
- * vcpu_mode): what came for it has kicked it, and the kick is seen here, or it is an interrupt of this CPU's
- * that makes the guest exit again. The end of its VM kicks the CPU.
- */
-static bool nobody_kicked(const struct vcpu *vcpu)
-{
-	return atomic_load_explicit(&vcpu->mode, memory_order_relaxed) == VCPU_IN_GUEST &&
-	       !atomic_load_explicit(&this_cpu()->kicked, memory_order_relaxed);
-}
-
-/* A reason with more than its basic part, or one that no manual has: a failed entry, or an exit all the same. */
-static enum outcome exit_odd(struct vcpu *vcpu, unsigned int basic)
-{
-	if (basic >= VMX_EXIT_REASON_COUNT)
-		return exit_unexpected(vcpu);
-	leave_guest(vcpu);
-	vcpu->exits[basic]++;
-	if (vcpu->exit_reason & EXIT_REASON_ENTRY_FAILURE)
-		return exit_entry_failure(vcpu);
-	exit_prepare(vcpu, &exit_table[basic]);
-	return exit_table[basic].handle(vcpu);
-}
-
-enum exit_next exit_dispatch(struct vcpu *vcpu)
-{
-	u32 reason = vmcs_read32(EXIT_REASON);
-	enum outcome outcome;
-
-	vcpu->exit_reason = reason;
-	vcpu->log[vcpu->log_next++ % VCPU_LOG] = reason;
-	if (unlikely(vcpu->pv.eoi_offered)) {
-		pv_eoi_collect(vcpu);
-		leave_guest(vcpu); /* an interrupt may have waited for that EOI */
-	}
-	if (likely(reason < VMX_EXIT_REASON_COUNT)) {
-		const struct exit_handler *h = &exit_table[reason];
-
-		vcpu->exits[reason]++;
-		if (h->flags != EXIT_MAY_REENTER) {
-			if (!(h->flags & EXIT_MAY_REENTER))
-				leave_guest(vcpu);
-			if (h->flags & (EXIT_QUALIFIED | EXIT_IN_EVENT))
-				exit_prepare(vcpu, h);
-		}
-		outcome = h->handle(vcpu);
-	} else {
-		outcome = exit_odd(vcpu, reason & EXIT_REASON_BASIC);
-	}
-	if (outcome & OUTCOME_ADVANCE_BIT)
-		advance(vmcs_read(VM_EXIT_INSTRUCTION_LENGTH));
-	if ((outcome & OUTCOME_AT_ONCE_BIT) && likely(nobody_kicked(vcpu)))
-		return EXIT_AT_ONCE;
-	return likely(vcpu->vm->state == VM_RUNNING) ? EXIT_LOOK : stopped(vcpu);
-}
-
 void exit_log_dump(void)
 {
 	const struct cpu *cpu = this_cpu_or_null();
 	const struct vcpu *vcpu = cpu ? cpu->vcpu : NULL;
-	unsigned int n = vcpu ? MIN(vcpu->log_next, (unsigned int)VCPU_LOG) : 0;
 
-	for (unsigned int i = 0; i < n; i++) {
-		u32 reason = vcpu->log[(vcpu->log_next - n + i) % VCPU_LOG];
+	for (unsigned int n = vcpu ? VCPU_LOG_SHOWN : 0; n; n--) {
+		u16 reason = vcpu->log[(u8)(vcpu->log_next - n)];
 
-		panic_print("exit %u of %u: vm %u, %s", i + 1, n, vcpu->vm->id,
-			    vmx_exit_reason_name(reason & EXIT_REASON_BASIC));
+		if (reason != VCPU_LOG_NONE)
+			panic_print("%u exits ago: vm %u, %s", n, vcpu->vm->id,
+				    vmx_exit_reason_name(reason));
 	}
 }

@@ -23,15 +23,12 @@ enum outcome {
 	OUTCOME_STOP = 0x4u,                                      /* vm_stop has been called */
 };
 
-/* What an exit leaves to be done. */
-enum exit_next {
-	EXIT_STOPPED, /* the VM has stopped */
-	EXIT_LOOK,    /* look for what there is for the vCPU before it is entered again */
-	EXIT_AT_ONCE, /* one of these, and nobody has kicked it: the entry needs no preparation */
-};
-
-/* Handle the exit that the current VMCS tells of. */
-enum exit_next exit_dispatch(struct vcpu *vcpu);
+/*
+ * For vmx_run: handle the exit of the vCPU that @regs belong to, whose VMCS is the current one. @regs: enter it
+ * again, which has been prepared; NULL: look first for what there is for it (it may have stopped). The second
+ * one also writes to vcpu->view.
+ */
+vmx_exit_fn exit_reenter, exit_reenter_inside;
 
 /*
  * The vCPU on this CPU waits for another of its VM, spinning: let those that wait for a CPU go
@@ -57,6 +54,10 @@ extern const struct exit_handler exit_table[VMX_EXIT_REASON_COUNT];
 
 /* Print the last exits of the vCPU on this CPU, newest last: for panic. */
 void exit_log_dump(void);
+
+/* For what no handler can be named in the table. */
+enum outcome exit_unexpected(struct vcpu *vcpu);
+enum outcome exit_entry_failure(struct vcpu *vcpu);
 
 /* Handlers that live in files of their own. */
 enum outcome exit_msr_read(struct vcpu *vcpu);

@@ -11,6 +11,12 @@
 #include "vmm/trace.h"
 #include "vmm/vm_config.h"
 
+/*
+ * What an exit goes through exists twice: for a turn that somebody looks at, with a @view, and with NULL for it,
+ * which leaves not an instruction of what is done for one.
+ */
+#define TWICE static __always_inline
+
 struct cpu;
 struct exit_stats;
 struct vcpu;

@@ -127,11 +127,10 @@ static u32 detail(const struct vcpu *vcpu, unsigned int reason)
 
 void inside_exit(struct inside_view *view, const struct vcpu *vcpu, u64 now)
 {
-	u32 reason;
+	u32 reason = vcpu->exit_reason & EXIT_REASON_BASIC;
 
 	if (!view->ring)
 		return;
-	reason = vmcs_read32(EXIT_REASON) & EXIT_REASON_BASIC;
 	trace_put(view->ring, now, TRACE_EXIT, who(vcpu), reason, detail(vcpu, reason));
 }
 

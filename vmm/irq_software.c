@@ -52,6 +52,11 @@ static void software_inject(struct vcpu *vcpu, struct vcpu_entry *entry)
 		entry->windows |= CPU_INTERRUPT_WINDOW_EXITING;
 }
 
+static bool software_idle(const struct vcpu *vcpu)
+{
+	return vlapic_idle(&vcpu->lapic);
+}
+
 static void software_notify(struct vcpu *vcpu)
 {
 	vcpu_kick(vcpu);
@@ -60,5 +65,6 @@ static void software_notify(struct vcpu *vcpu)
 const struct vcpu_irq_ops vcpu_irq_software = {
 	.init = software_init,
 	.inject = software_inject,
+	.idle = software_idle,
 	.notify = software_notify,
 };

@@ -77,6 +77,12 @@ static void vid_inject(struct vcpu *vcpu, struct vcpu_entry *entry)
 		vcpu_inject_pic(vcpu, entry);
 }
 
+/* Where the VMM sees an EOI, the page has changed: RVI and SVI are to be written. */
+static bool vid_idle(const struct vcpu *vcpu)
+{
+	return !vcpu->lapic.changed;
+}
+
 /*
  * A processor that is in the guest takes what is posted without an exit; one that is not (the
  * notification finds the VMM, or another guest) finds it before its next entry. Level-triggered
@@ -93,5 +99,6 @@ static void vid_notify(struct vcpu *vcpu)
 const struct vcpu_irq_ops vcpu_irq_vid = {
 	.init = vid_init,
 	.inject = vid_inject,
+	.idle = vid_idle,
 	.notify = vid_notify,
 };

@@ -9,6 +9,7 @@
 #include "vmm/pv_clock.h"
 #include "vmm/pv_eoi.h"
 #include "vmm/pv_steal.h"
+#include "vmm/vcpu_irq.h"
 #include "vmm/vm.h"
 #include "vmx/controls.h"
 
@@ -99,6 +100,8 @@ static bool read_apic_base(struct vcpu *vcpu, u32 msr, u64 *value)
 static bool write_apic_base(struct vcpu *vcpu, u32 msr, u64 value)
 {
 	(void)msr;
+	if (value == vlapic_base(&vcpu->lapic))
+		return true;
 	if (!vlapic_set_base(&vcpu->lapic, value))
 		return false;
 	vcpu_apic_mode_changed(vcpu);
@@ -272,13 +275,28 @@ static const struct msr_policy policy[] = {
 };
 /* clang-format on */
 
-static const struct msr_policy *find(u32 msr)
+_Static_assert(ARRAY_SIZE(policy) <= 32, "a bit each in struct vcpu_msrs");
+
+static __noinline const struct msr_policy *search(u8 *hint, u32 msr)
 {
 	for (unsigned int i = 0; i < ARRAY_SIZE(policy); i++) {
-		if (msr - policy[i].first <= policy[i].last - policy[i].first)
+		if (msr - policy[i].first <= policy[i].last - policy[i].first) {
+			*hint = (u8)i;
 			return &policy[i];
+		}
 	}
 	return NULL;
+}
+
+/* The line for @msr, if this vCPU is offered it. MSRs that differ in their low digits have a hint each. */
+static inline const struct msr_policy *find(struct vcpu *vcpu, u32 msr)
+{
+	u8 *hint = &vcpu->msrs.hint[(msr ^ msr >> 4) % ARRAY_SIZE(vcpu->msrs.hint)];
+	const struct msr_policy *p = &policy[*hint];
+
+	if (unlikely(msr - p->first > p->last - p->first))
+		p = search(hint, msr);
+	return p && vcpu->msrs.offered & BIT(*hint) ? p : NULL;
 }
 
 /* SDM, "MSR-Bitmap Address": read low, read high, write low, write high, 1 KiB each. */
@@ -325,24 +343,30 @@ void msr_bitmap_build(u64 *bitmap, const struct vcpu *vcpu, bool x2apic)
 		allow(bitmap, msr, x2apic_pass(msr));
 }
 
-static bool is_offered(const struct vcpu *vcpu, const struct msr_policy *p)
+void msr_init(struct vcpu *vcpu)
 {
-	return !p->needs.leaf ||
-	       cpuid_has(&vcpu->cpuid, p->needs.leaf, 0, p->needs.reg, p->needs.bit);
+	vcpu->msrs = (struct vcpu_msrs){ 0 };
+	for (unsigned int i = 0; i < ARRAY_SIZE(policy); i++) {
+		const struct msr_policy *p = &policy[i];
+
+		if (!p->needs.leaf ||
+		    cpuid_has(&vcpu->cpuid, p->needs.leaf, 0, p->needs.reg, p->needs.bit))
+			vcpu->msrs.offered |= (u32)BIT(i);
+	}
 }
 
-bool msr_read(struct vcpu *vcpu, u32 msr, u64 *value)
+static inline bool msr_read(struct vcpu *vcpu, u32 msr, u64 *value)
 {
-	const struct msr_policy *p = find(msr);
+	const struct msr_policy *p = find(vcpu, msr);
 
-	return p && p->read && is_offered(vcpu, p) && p->read(vcpu, msr, value);
+	return p && p->read && p->read(vcpu, msr, value);
 }
 
-bool msr_write(struct vcpu *vcpu, u32 msr, u64 value)
+static inline bool msr_write(struct vcpu *vcpu, u32 msr, u64 value)
 {
-	const struct msr_policy *p = find(msr);
+	const struct msr_policy *p = find(vcpu, msr);
 
-	return p && p->write && is_offered(vcpu, p) && p->write(vcpu, msr, value);
+	return p && p->write && p->write(vcpu, msr, value);
 }
 
 /* Reading a register of the local APIC takes what waits for it into the IRR. */
@@ -365,6 +389,35 @@ enum outcome exit_msr_read(struct vcpu *vcpu)
 	return is_apic(lower_32(g->rcx)) ? OUTCOME_ADVANCE : OUTCOME_DONE;
 }
 
+/*
+ * The alarm may have moved. If it comes before the run loop wants to look anyway, the guest can go on at once
+ * with that: one that is due by now has kicked the vCPU.
+ */
+static enum outcome alarm_moved(struct vcpu *vcpu)
+{
+	u64 alarm = vtimer_next_host(&vcpu->timers, vcpu->vm->tsc_base);
+
+	if (alarm > vcpu->deadline)
+		return OUTCOME_ADVANCE;
+	vcpu->deadline = alarm;
+	return OUTCOME_DONE;
+}
+
+/* What a write that has been done leaves for the run loop. */
+static inline enum outcome after_write(struct vcpu *vcpu, u32 msr)
+{
+	switch (msr) {
+	case IA32_TSC_DEADLINE: return alarm_moved(vcpu);
+	case IA32_TSC_ADJUST: /* disarms nothing */
+		return vtimer_next(&vcpu->timers) == VDEV_NEVER ? OUTCOME_DONE : alarm_moved(vcpu);
+	case IA32_X2APIC(APIC_ICR):
+		return OUTCOME_DONE; /* for somebody else, or it has kicked this one */
+	case IA32_X2APIC(APIC_EOI):
+	case IA32_APIC_BASE: return vcpu->irq->idle(vcpu) ? OUTCOME_DONE : OUTCOME_ADVANCE;
+	default: return OUTCOME_ADVANCE;
+	}
+}
+
 enum outcome exit_msr_write(struct vcpu *vcpu)
 {
 	struct guest_regs *g = &vcpu->regs;
@@ -373,6 +426,5 @@ enum outcome exit_msr_write(struct vcpu *vcpu)
 		vcpu_inject_gp(vcpu);
 		return OUTCOME_RESUME;
 	}
-	/* An IPI is for somebody else, or kicks this one. */
-	return (u32)g->rcx == IA32_X2APIC(APIC_ICR) ? OUTCOME_DONE : OUTCOME_ADVANCE;
+	return after_write(vcpu, (u32)g->rcx);
 }

@@ -12,8 +12,7 @@
  */
 void msr_bitmap_build(u64 *bitmap, const struct vcpu *vcpu, bool x2apic);
 
-/* What the guest's RDMSR and WRMSR do. False: #GP, and nothing has happened. */
-bool msr_read(struct vcpu *vcpu, u32 msr, u64 *value) __must_check;
-bool msr_write(struct vcpu *vcpu, u32 msr, u64 value) __must_check;
+/* Which MSRs @vcpu is offered, by its CPUID table, which must be built. */
+void msr_init(struct vcpu *vcpu);
 
 #endif

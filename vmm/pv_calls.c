@@ -82,28 +82,38 @@ static pv_call_fn *const calls[PV_CALLS] = {
 	[PV_CALL_SCHED_YIELD] = call_sched_yield,
 };
 
-static s64 do_call(struct vcpu *vcpu, u64 mask)
+static enum outcome answer(struct vcpu *vcpu, s64 value, u64 mask)
+{
+	vcpu->regs.rax = (u64)value & mask;
+	return OUTCOME_DONE;
+}
+
+static __noinline enum outcome do_call(struct vcpu *vcpu, pv_call_fn *call, u64 mask)
 {
 	const struct guest_regs *g = &vcpu->regs;
-	u64 nr = g->rax & mask;
+	const u64 arg[ARGUMENTS] = { g->rbx & mask, g->rcx & mask, g->rdx & mask, g->rsi & mask };
 
-	if (vcpu_cpl())
-		return PV_EPERM;
-	if (nr >= PV_CALLS || !calls[nr])
-		return PV_ENOSYS;
-	return calls[nr](vcpu, (const u64[ARGUMENTS]){ g->rbx & mask, g->rcx & mask, g->rdx & mask,
-						       g->rsi & mask });
+	return answer(vcpu, call(vcpu, arg), mask);
+}
+
+static __noinline enum outcome no_hypervisor(struct vcpu *vcpu)
+{
+	vcpu_inject_ud(vcpu); /* `hide = pv`: as where there is none */
+	return OUTCOME_RESUME;
 }
 
 /* Outside of 64-bit mode registers are what they are there: 32 bits, and the others 0. */
 enum outcome exit_vmcall(struct vcpu *vcpu)
 {
-	u64 mask = vcpu_long_mode() ? ~0ULL : 0xffffffff;
+	u64 mask, nr;
 
-	if (unlikely(!vcpu->pv.calls)) {
-		vcpu_inject_ud(vcpu); /* `hide = pv`: as where there is no hypervisor */
-		return OUTCOME_RESUME;
-	}
-	vcpu->regs.rax = (u64)do_call(vcpu, mask) & mask;
-	return OUTCOME_DONE;
+	if (unlikely(!vcpu->pv.calls))
+		return no_hypervisor(vcpu);
+	mask = vcpu_long_mode() ? ~0ULL : 0xffffffff;
+	if (unlikely(vcpu_cpl()))
+		return answer(vcpu, PV_EPERM, mask);
+	nr = vcpu->regs.rax & mask;
+	if (nr >= PV_CALLS || !calls[nr])
+		return answer(vcpu, PV_ENOSYS, mask);
+	return do_call(vcpu, calls[nr], mask);
 }

@@ -1,6 +1,7 @@
 #include "vmm/run.h"
 #include "lib/printk.h"
 #include "vmm/ap.h"
+#include "vmm/arm.h"
 #include "vmm/console.h"
 #include "vmm/dump.h"
 #include "vmm/exit.h"
@@ -21,35 +22,18 @@ void run_quit(void)
 	life_quit();
 }
 
-/*
- * What an exit goes through exists twice: for a turn that somebody looks at (inside.h), with a @view, and with NULL
- * for it, which leaves not an instruction of what is done for one.
- */
-#define TWICE static __always_inline
-
-/* The preemption timer has 32 bits: nothing is armed further ahead. */
-#define ARM_MAX 0xffffffffULL
-
-/* Have the guest exit at host TSC @deadline, which is at most ARM_MAX ahead. */
-TWICE void arm(u64 now, u64 deadline)
-{
-	if (likely(vmx_uses(&vmm.caps, VMX_PREEMPTION_TIMER)))
-		vmcs_write(VMX_PREEMPTION_TIMER_VALUE,
-			   likely(deadline > now) ? (deadline - now) >> (vmm.caps.misc & 31) : 0);
-	else
-		host_timer(deadline);
-}
+_Static_assert(SCHED_NEVER == VDEV_NEVER, "an alarm that never comes is nothing to wake for");
 
 /* Fire the local APIC's timer if it is due. Returns the host TSC when it is, the next time. */
 TWICE u64 run_timers(struct vcpu *vcpu, u64 now)
 {
-	u64 base = vcpu->vm->tsc_base, next = vtimer_next(&vcpu->timers);
+	u64 base = vcpu->vm->tsc_base, alarm = vtimer_next_host(&vcpu->timers, base);
 
-	if (unlikely(now - base >= next)) {
+	if (unlikely(now >= alarm)) {
 		vtimer_run(&vcpu->timers, now - base);
-		next = vtimer_next(&vcpu->timers);
+		alarm = vtimer_next_host(&vcpu->timers, base);
 	}
-	return next == VDEV_NEVER ? SCHED_NEVER : next + base;
+	return alarm;
 }
 
 /* Has the vCPU a next instruction to execute? */
@@ -93,12 +77,12 @@ static void entry_refused(struct vcpu *vcpu, enum vmx_entry_result result)
  * Quiet: a priority of 15 keeps every interrupt in this CPU's local APIC as long as the guest runs. (With
  * the TPR shadow the guest's CR8 is not this one.)
  */
-static enum vmx_entry_result enter_quietly(struct vcpu *vcpu)
+static enum vmx_entry_result run_quietly(struct vcpu *vcpu, vmx_exit_fn *on_exit)
 {
 	enum vmx_entry_result result;
 
 	write_cr8(15);
-	result = vmx_enter(&vcpu->regs, vcpu->launched);
+	result = vmx_run(&vcpu->regs, vcpu->launched, on_exit);
 	write_cr8(0);
 	irq_window();
 	return result;
@@ -123,33 +107,28 @@ static void sleep_in_place(struct vcpu *vcpu, u64 deadline)
 }
 
 /*
- * Into the guest and out again, as often as an exit leaves nothing to be looked after. Returns the host TSC
- * after the last exit, at which @vcpu is out of the guest for whoever has something for it.
+ * Into the guest and out again, as often as an exit leaves nothing to be looked after (reenter.c). Returns the
+ * host TSC after the last exit, at which @vcpu is out of the guest for whoever has something for it.
  */
 TWICE u64 enter(struct vcpu *vcpu, u64 now, u64 deadline, struct inside_view *view)
 {
-	deadline = MIN(deadline, now + ARM_MAX);
-	do {
-		enum vmx_entry_result result;
-		u64 before = rdtsc();
+	vmx_exit_fn *on_exit = view ? exit_reenter_inside : exit_reenter;
+	enum vmx_entry_result result;
+	u64 before = rdtsc();
 
-		arm(before, deadline);
-		vcpu->ticks[vcpu->exit_reason & EXIT_REASON_BASIC] += before - now;
-		if (view)
-			inside_entry(view, vcpu, now, before);
-		result = unlikely(vmm.quiet) ? enter_quietly(vcpu)
-					     : vmx_enter(&vcpu->regs, vcpu->launched);
-		now = rdtsc();
-		if (unlikely(result != VMX_EXITED)) {
-			entry_refused(vcpu, result);
-			break;
-		}
-		vcpu->launched = true;
-		if (view)
-			inside_exit(view, vcpu, now);
-	} while (exit_dispatch(vcpu) == EXIT_AT_ONCE && likely(now < deadline));
+	vcpu->deadline = MIN(deadline, now + ARM_MAX);
+	vcpu->view = view;
+	arm(before, vcpu->deadline);
+	vcpu->ticks[vcpu->exit_reason & EXIT_REASON_BASIC] += before - now;
+	if (view)
+		inside_entry(view, vcpu, now, before);
+	result = unlikely(vmm.quiet) ? run_quietly(vcpu, on_exit)
+				     : vmx_run(&vcpu->regs, vcpu->launched, on_exit);
+	vcpu->launched = true;
+	if (unlikely(result != VMX_EXITED))
+		entry_refused(vcpu, result);
 	atomic_store_explicit(&vcpu->mode, VCPU_OUT, memory_order_relaxed);
-	return now;
+	return vcpu->exited;
 }
 
 /*
@@ -244,10 +223,8 @@ static void leave(struct cpu *cpu)
 /* Host TSC at which a blocked vCPU wants to be looked at. */
 static u64 wake_at(const struct vcpu *vcpu)
 {
-	u64 next = vtimer_next(&vcpu->timers);
-
-	return next == VDEV_NEVER || vcpu->vm->state != VM_RUNNING ? SCHED_NEVER
-								   : next + vcpu->vm->tsc_base;
+	return vcpu->vm->state == VM_RUNNING ? vtimer_next_host(&vcpu->timers, vcpu->vm->tsc_base)
+					     : SCHED_NEVER;
 }
 
 /* A turn that is looked at. */

@@ -47,17 +47,6 @@ void vcpu_set_reg(struct vcpu *vcpu, unsigned int reg, u64 value)
 		*(u64 *)(void *)((u8 *)&vcpu->regs + reg_offset[reg]) = value;
 }
 
-unsigned int vcpu_cpl(void)
-{
-	return (unsigned int)(vmcs_read(GUEST_SS_ACCESS_RIGHTS) >> 5 & 3);
-}
-
-bool vcpu_long_mode(void)
-{
-	return (vmcs_read(GUEST_IA32_EFER) & EFER_LMA) &&
-	       (vmcs_read(GUEST_CS_ACCESS_RIGHTS) & AR_L);
-}
-
 void vcpu_flush_tlb(struct vcpu *vcpu)
 {
 	if (vmx_uses(&vmm.caps, VMX_VPID))
@@ -170,6 +159,8 @@ int vcpu_init(struct vcpu *vcpu)
 	u32 owner = VM_OWNER_OVERHEAD(vcpu->vm->id);
 
 	vcpu->exit_reason = VMX_EXIT_REASON_COUNT; /* there was none */
+	memset(vcpu->log, 0xff, sizeof(vcpu->log));
+	msr_init(vcpu);
 	vcpu->vmcs = (struct vmcs *)(uintptr_t)mem_alloc_page(owner);
 	vcpu->fpu = (struct vcpu_fpu *)(uintptr_t)mem_alloc_page(owner);
 	if (!vcpu->vmcs || !vcpu->fpu)

@@ -15,11 +15,13 @@
 #include "vmm/pv.h"
 #include "vmm/sched.h"
 #include "vmm/vtimer.h"
+#include "vmx/controls.h"
 #include "vmx/exit_reasons.h"
 #include "vmx/vmx.h"
 
 struct vm;
 struct exit_stats;
+struct inside_view;
 struct vcpu_irq_ops;
 
 /* An event that waits for the next VM entry, in the words of "VM-Entry Controls for Event Injection". */
@@ -53,8 +55,18 @@ enum vcpu_mode {
 #define VCPU_REQ_NMI    0x4u
 #define VCPU_REQ_UNHALT 0x8u /* its HLT ends, or, if it does not halt, its next one */
 
-#define VCPU_MSRS       6
-#define VCPU_LOG        32 /* a power of two */
+/* Its MSRs that exit: msr.c. */
+struct vcpu_msrs {
+	u32 offered; /* by its CPUID: a bit for each line of the policy */
+	u8 hint[16]; /* the line that was right the last time */
+};
+
+#define VCPU_MSRS 6
+
+/* The last exits, a ring that an u8 goes round in. */
+#define VCPU_LOG       256
+#define VCPU_LOG_SHOWN 32
+#define VCPU_LOG_NONE  0xffff /* no reason: so many there have not been */
 
 struct vcpu {
 	struct guest_regs regs;
@@ -84,10 +96,14 @@ struct vcpu {
 	u32 tpr_threshold;              /* what TPR_THRESHOLD holds */
 	u64 eoi_exits[4];               /* what the EOI-exit bitmap holds */
 	u32 exit_reason;                /* of the last exit, all 32 bits */
+	u64 exited;                     /* host TSC at the last exit */
+	u64 deadline;                   /* host TSC at which the run loop wants to look again */
+	struct inside_view *view;       /* of this turn, or NULL */
 	u64 exit_qualification;         /* valid where the dispatch table asks for it */
 	struct vcpu_event event;
 	struct vlapic lapic;
 	struct cpuid_table cpuid;
+	struct vcpu_msrs msrs;
 	u64 xcr0;
 	u64 dr[4], dr6;
 	u64 cr2;
@@ -98,13 +114,21 @@ struct vcpu {
 	struct vcpu_fpu *fpu;
 	struct insn_cache insns;
 	u64 lapic_accesses; /* to the register page, for the table of exits */
-	u32 log[VCPU_LOG];  /* the last exit reasons, a ring: for panic */
-	unsigned int log_next;
+	u16 log[VCPU_LOG];  /* the basic reasons of the last exits: for panic */
+	u8 log_next;
 	u64 exits[VMX_EXIT_REASON_COUNT];
 	/* TSC ticks spent in the VMM, by what the exit was for; the last one is before the first exit. */
 	u64 ticks[VMX_EXIT_REASON_COUNT + 1];
 	struct exit_stats *_Atomic stats; /* the same in detail, once that was wanted (inside.h) */
 };
+
+_Static_assert(offsetof(struct vcpu, regs) == 0, "vcpu_of_regs");
+_Static_assert(VCPU_LOG == 1 << 8, "log_next wraps by itself");
+
+static inline struct vcpu *vcpu_of_regs(struct guest_regs *regs)
+{
+	return (struct vcpu *)(void *)regs;
+}
 
 /*
  * Give the vCPU a local APIC with @page for its registers, on the VM's bus, in x2APIC mode if
@@ -186,10 +210,17 @@ bool vcpu_has_work(struct vcpu *vcpu);
 u64 vcpu_reg(const struct vcpu *vcpu, unsigned int reg);
 void vcpu_set_reg(struct vcpu *vcpu, unsigned int reg, u64 value);
 
-/* Current privilege level, 0-3. */
-unsigned int vcpu_cpl(void);
+/* Current privilege level, 0-3: SS.DPL. SDM, "Guest Register State". */
+static inline unsigned int vcpu_cpl(void)
+{
+	return (unsigned int)(vmcs_read(GUEST_SS_ACCESS_RIGHTS) >> 5 & 3);
+}
 
 /* Is the vCPU in 64-bit mode (CS.L in IA-32e mode)? */
-bool vcpu_long_mode(void);
+static inline bool vcpu_long_mode(void)
+{
+	return (vmcs_read(GUEST_CS_ACCESS_RIGHTS) & AR_L) &&
+	       (vmcs_read(GUEST_IA32_EFER) & EFER_LMA);
+}
 
 #endif

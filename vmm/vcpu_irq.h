@@ -22,6 +22,8 @@ struct vcpu_irq_ops {
 	void (*init)(struct vcpu *vcpu);
 	/* Before an entry: give what can be given, want a window for what has to wait. */
 	void (*inject)(struct vcpu *vcpu, struct vcpu_entry *entry);
+	/* The guest has touched its local APIC: may it go on without inject? */
+	bool (*idle)(const struct vcpu *vcpu);
 	/* The vlapic has requests (struct vlapic_ops.kick): have the vCPU take them. Any CPU. */
 	void (*notify)(struct vcpu *vcpu);
 };

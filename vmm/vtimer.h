@@ -24,4 +24,15 @@ static inline u64 vtimer_next(const struct vtimers *timers)
 	return timers->first ? timers->first->deadline : VDEV_NEVER;
 }
 
+/*
+ * The same in host TSC, for a VM whose time began at host TSC @base. VDEV_NEVER also for what 64 bits do not reach:
+ * guests can ask for that.
+ */
+static inline u64 vtimer_next_host(const struct vtimers *timers, u64 base)
+{
+	u64 next = vtimer_next(timers);
+
+	return next < VDEV_NEVER - base ? next + base : VDEV_NEVER;
+}
+
 #endif

@@ -28,6 +28,13 @@ void vmx_invept(const struct vmx_caps *caps, u64 eptp);
 void vmx_invvpid(const struct vmx_caps *caps, u16 vpid);
 
 /*
+ * What is to be done after an exit of the guest with @regs, at host TSC @tsc, for @reason (all 32 bits): these
+ * again, to enter it again at once, or NULL to return from vmx_run.
+ */
+struct guest_regs;
+typedef struct guest_regs *vmx_exit_fn(struct guest_regs *regs, u64 tsc, u64 reason);
+
+/*
  * The guest's general registers. RSP, RIP and RFLAGS live in the VMCS. vmx/entry.asm knows this
  * layout: it pushes and pops the struct itself, HOST_RSP being the address behind rax.
  */
@@ -35,18 +42,22 @@ struct guest_regs {
 	u64 r15, r14, r13, r12, r11, r10, r9, r8;
 	u64 rdi, rsi, rbp, rbx, rdx, rcx, rax;
 	u64 host_rsp; /* entry.asm's own: the VMM's stack while the guest runs */
+	vmx_exit_fn *on_exit;
 };
 _Static_assert(offsetof(struct guest_regs, rax) == 14 * 8, "entry.asm: push order");
 _Static_assert(offsetof(struct guest_regs, host_rsp) == 15 * 8, "entry.asm: HOST_RSP");
+_Static_assert(offsetof(struct guest_regs, on_exit) == 16 * 8, "entry.asm: ON_EXIT");
+_Static_assert(EXIT_REASON == 0x4402, "entry.asm: EXIT_REASON");
 
 /* How an attempt to enter a guest ended. A failed VM entry (exit reason bit 31) is an exit too. */
 enum vmx_entry_result { VMX_EXITED = 0, VMX_FAIL_INVALID = 1, VMX_FAIL_VALID = 2 };
 
 /*
- * VMLAUNCH or VMRESUME of the current VMCS with @regs; comes back after the exit. Interrupts must
- * be off and are off afterwards. HOST_RSP must be &regs->host_rsp, HOST_RIP vmx_exit.
+ * VMLAUNCH or VMRESUME of the current VMCS with @regs, again after each exit that @on_exit wants to be followed
+ * by an entry. Interrupts must be off, are off in @on_exit and afterwards. HOST_RSP must be &regs->host_rsp,
+ * HOST_RIP vmx_exit.
  */
-enum vmx_entry_result vmx_enter(struct guest_regs *regs, bool launched);
+enum vmx_entry_result vmx_run(struct guest_regs *regs, bool launched, vmx_exit_fn *on_exit);
 extern const char vmx_exit[];
 
 /*

@@ -73,7 +73,7 @@ static struct cpuid_regs answer_of(u32 leaf, u32 subleaf)
 
 	if (!e)
 		return (struct cpuid_regs){ 0 };
-	return e->dynamic ? cpuid_dynamic(e, read_cr4_of_guest) : e->regs;
+	return e->flags & CPUID_DYNAMIC ? cpuid_dynamic(e, read_cr4_of_guest) : e->regs;
 }
 
 static u32 answer(u32 leaf, u32 subleaf, unsigned int reg)

@@ -325,42 +325,59 @@ static void cpuid_exit(void **state)
 	assert_memory_equal(&before, g, sizeof(before));
 }
 
-static enum exit_next next_after(u32 reason)
+enum next { STOPPED, LOOK, AT_ONCE };
+
+static enum next next_after(u32 reason)
 {
 	fake_vmcs_set(EXIT_REASON, reason);
 	fake_vmcs_set(VM_EXIT_INSTRUCTION_LENGTH, RIG_LENGTH);
-	return exit_dispatch(&rig_vcpu);
+	if (exit_reenter(&rig_vcpu.regs, rdtsc(), reason))
+		return AT_ONCE;
+	return rig_vm->state == VM_RUNNING ? LOOK : STOPPED;
 }
 
 /*
  * Claim: an exit that changes nothing but registers is followed by an entry at once, unless somebody has kicked
- * the vCPU or its CPU meanwhile, or the VM has ended; one that an entry depends on never is.
+ * the vCPU or its CPU meanwhile, the VM has ended, an alarm is due or a single step is; one that an entry depends
+ * on never is.
  */
 static void at_once(void **state)
 {
-	static const u32 looks[] = { IA32_X2APIC(0xb0), IA32_TSC_DEADLINE, IA32_TSC_ADJUST };
+	static const u32 looks[] = { IA32_X2APIC(APIC_LVT_TIMER), IA32_TSC_DEADLINE,
+				     IA32_MTRR_DEF_TYPE };
 
 	rig_vcpu.mode = VCPU_IN_GUEST;
-	assert_int_equal(next_after(EXIT_CPUID), EXIT_AT_ONCE);
-	assert_int_equal(next_after(EXIT_VMCALL), EXIT_AT_ONCE);
-	assert_int_equal(next_after(EXIT_HLT), EXIT_LOOK);
+	assert_int_equal(next_after(EXIT_CPUID), AT_ONCE);
+	assert_int_equal(next_after(EXIT_VMCALL), AT_ONCE);
+	assert_int_equal(next_after(EXIT_HLT), LOOK);
+	rig_vcpu.halted = false;
+	rig_vcpu.mode = VCPU_IN_GUEST;
+	rig_vcpu.deadline = rdtsc(); /* something is due */
+	assert_int_equal(next_after(EXIT_CPUID), LOOK);
+	rig_vcpu.deadline = ~0ULL;
+	assert_int_equal(next_after(EXIT_CPUID), AT_ONCE);
+	fake_vmcs_set(GUEST_RFLAGS, RFLAGS_FIXED | RFLAGS_TF);
+	assert_int_equal(next_after(EXIT_CPUID), LOOK);
+	assert_int_equal(fake_vmcs_get(GUEST_PENDING_DEBUG_EXCEPTIONS) & PENDING_DEBUG_BS,
+			 PENDING_DEBUG_BS);
+	fake_vmcs_set(GUEST_RFLAGS, RFLAGS_FIXED);
 	for (unsigned int i = 0; i < ARRAY_SIZE(looks); i++) {
 		rig_vcpu.regs.rcx = looks[i];
 		rig_vcpu.regs.rax = rig_vcpu.regs.rdx = 0;
-		assert_int_equal(next_after(EXIT_WRMSR), EXIT_LOOK);
+		assert_int_equal(next_after(EXIT_WRMSR), LOOK);
 	}
 	vcpu_kick(&rig_vcpu);
-	assert_int_equal(next_after(EXIT_CPUID), EXIT_LOOK);
+	assert_int_equal(next_after(EXIT_CPUID), LOOK);
 	rig_vcpu.mode = VCPU_IN_GUEST;
 	rig_vcpu.pv.eoi_offered = true; /* it may have come, and let another interrupt in */
-	assert_int_equal(next_after(EXIT_CPUID), EXIT_LOOK);
+	assert_int_equal(next_after(EXIT_CPUID), LOOK);
 
 	rig_start(state);
 	rig_vcpu.mode = VCPU_IN_GUEST;
 	this_cpu()->kicked = true;
-	assert_int_equal(next_after(EXIT_CPUID), EXIT_LOOK);
+	assert_int_equal(next_after(EXIT_CPUID), LOOK);
 	this_cpu()->kicked = false;
-	assert_int_equal(next_after(EXIT_TRIPLE_FAULT), EXIT_STOPPED);
+	assert_int_equal(next_after(EXIT_TRIPLE_FAULT), STOPPED);
 }
 
 /* Claim: leaf 1 shows OSXSAVE as the guest's own CR4 has it. */

@@ -379,6 +379,69 @@ static void extreme_deadlines(void **state)
 	}
 }
 
+/* Does the guest go on at once after it has written @value to @msr? */
+static bool goes_on_after(u32 msr, u64 value)
+{
+	bool at_once;
+
+	rig_vcpu.mode = VCPU_IN_GUEST;
+	rig_vcpu.regs.rcx = msr;
+	rig_vcpu.regs.rax = (u32)value;
+	rig_vcpu.regs.rdx = value >> 32;
+	at_once = exit_reenter(&rig_vcpu.regs, rdtsc(), EXIT_WRMSR);
+	assert_no_exception();
+	rig_vcpu.mode = VCPU_OUT;
+	return at_once;
+}
+
+/*
+ * Claim: a deadline before the run loop would look again has the guest exit then, and needs no look now; a later
+ * one, none, or one that is due does. The same with a TSC that is moved under it.
+ */
+static void deadline_at_once(void **state)
+{
+	u64 host;
+
+	(void)state;
+	deadline_mode();
+	host = rdtsc();
+	rig_vcpu.deadline = host + 1000;
+	assert_true(goes_on_after(IA32_TSC_DEADLINE, guest_tsc() + 400));
+	assert_int_equal(rig_vcpu.deadline, host + 400);
+	assert_false(goes_on_after(IA32_TSC_DEADLINE, guest_tsc() + 401));
+	assert_int_equal(rig_vcpu.deadline, host + 400);
+	assert_true(goes_on_after(IA32_TSC_ADJUST, 300));
+	assert_int_equal(rig_vcpu.deadline, host + 101);
+	assert_false(goes_on_after(IA32_TSC_DEADLINE, 0));
+	assert_true(goes_on_after(IA32_TSC_ADJUST, 0)); /* nothing is armed */
+	assert_false(goes_on_after(IA32_TSC_DEADLINE, ~0ULL));
+	assert_true(vtimer_next_host(&rig_vcpu.timers, rig_vm->tsc_base) ==
+		    VDEV_NEVER); /* and not in the past */
+	assert_false(goes_on_after(IA32_TSC_DEADLINE, guest_tsc()));
+	assert_true(fired());
+}
+
+/* Claim: an EOI is followed by an entry at once, unless a vector waits for it. */
+static void eoi_at_once(void **state)
+{
+	static const u64 bases[] = { APIC_BASE_EN, APIC_BASE_EN | APIC_BASE_EXTD };
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_SIZE(bases); i++)
+		assert_true(goes_on_after(IA32_APIC_BASE, 0xfee00000 | APIC_BASE_BSP | bases[i]));
+	assert_true(goes_on_after(IA32_X2APIC(APIC_EOI), 0));
+	vlapic_post(&rig_vcpu.lapic, 0x61, false);
+	assert_int_equal(vlapic_pending(&rig_vcpu.lapic), 0x61);
+	vlapic_accept(&rig_vcpu.lapic, 0x61);
+	vlapic_post(&rig_vcpu.lapic, 0x51, false);
+	assert_int_equal(vlapic_pending(&rig_vcpu.lapic), -1);
+	assert_false(goes_on_after(IA32_X2APIC(APIC_EOI), 0));
+	assert_int_equal(vlapic_pending(&rig_vcpu.lapic), 0x51);
+	vlapic_accept(&rig_vcpu.lapic, 0x51);
+	assert_int_equal(vlapic_pending(&rig_vcpu.lapic), -1);
+	assert_true(goes_on_after(IA32_X2APIC(APIC_EOI), 0));
+}
+
 /* Claim: a TSC that is moved takes an armed deadline along: it is reached sooner or later. */
 static void moved_under_a_deadline(void **state)
 {
@@ -432,6 +495,8 @@ int main(void)
 		cmocka_unit_test_setup(tsc, rig_start),
 		cmocka_unit_test_setup(deadline, rig_start),
 		cmocka_unit_test_setup(extreme_deadlines, rig_start),
+		cmocka_unit_test_setup(deadline_at_once, rig_start),
+		cmocka_unit_test_setup(eoi_at_once, rig_start),
 		cmocka_unit_test_setup(moved_under_a_deadline, rig_start),
 		cmocka_unit_test_setup(values, rig_start),
 	};

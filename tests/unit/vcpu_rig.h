@@ -56,6 +56,11 @@ void host_kick(struct cpu *cpu)
 
 static unsigned int rig_interrupts;
 
+void host_timer(u64 deadline)
+{
+	(void)deadline;
+}
+
 void host_interrupt(struct cpu *cpu)
 {
 	(void)cpu;
@@ -257,6 +262,7 @@ static inline void rig_start_mode(enum guest_mode mode)
 	assert_int_equal(vcpu_init(&rig_vcpu), 0);
 	vcpu_reset(&rig_vcpu, &entry);
 	rig_vcpu.mode = VCPU_OUT;
+	rig_vcpu.deadline = ~0ULL;
 	fake_vmcs_forget_writes();
 }
 
@@ -281,15 +287,13 @@ static inline void rig_restart(void)
 /* An exit of the instruction at RIP. May the guest go on? */
 static inline bool rig_exit(u32 reason, u64 qualification)
 {
-	bool goes_on;
-
 	fake_vmcs_set(EXIT_REASON, reason);
 	fake_vmcs_set(EXIT_QUALIFICATION, qualification);
 	fake_vmcs_set(VM_EXIT_INSTRUCTION_LENGTH, RIG_LENGTH);
 	capture_start();
-	goes_on = exit_dispatch(&rig_vcpu) != EXIT_STOPPED;
+	(void)exit_reenter(&rig_vcpu.regs, rdtsc(), reason);
 	capture_stop();
-	return goes_on;
+	return rig_vm->state == VM_RUNNING;
 }
 
 /* What has become of the instruction at RIG_RIP? */
