@@ -347,16 +347,18 @@ static void add_hypervisor(struct cpuid_table *table, u64 tsc_hz)
 	*add(table, 0x40000100, 0, false) = lintel;
 }
 
+/* What leaves 0 and 80000000H say. */
+#define MAX_LEAF          0x16
+#define MAX_EXTENDED_LEAF 0x80000008
+
 static void add_identity(struct cpuid_table *table, unsigned int id, unsigned int cpus)
 {
 	struct cpuid_regs host0 = cpuid(0, 0), host1 = cpuid(1, 0);
 	struct cpuid_regs *r;
 
-	table->max_leaf = CPUID_RANGE_LEAVES - 1;
-	table->max_extended = 0x80000008;
 	r = add(table, 0, 0, false);
 	*r = host0;
-	r->eax = table->max_leaf;
+	r->eax = MAX_LEAF;
 	r = add(table, 1, 0, false);
 	r->eax = host1.eax;
 	r->ebx = (host1.ebx & 0xff00) | cpus << 16 | id << 24;
@@ -365,7 +367,7 @@ static void add_identity(struct cpuid_table *table, unsigned int id, unsigned in
 	add(table, 7, 0, true);
 	add(table, 0xd, 0, true);
 	add(table, 0xd, 1, true);
-	add(table, 0x80000000, 0, false)->eax = table->max_extended;
+	add(table, 0x80000000, 0, false)->eax = MAX_EXTENDED_LEAF;
 	add(table, 0x80000001, 0, false);
 	for (u32 leaf = 0x80000002; leaf <= 0x80000006; leaf++)
 		*add(table, leaf, 0, false) = cpuid(leaf, 0);

@@ -32,7 +32,6 @@ struct cpuid_table {
 	u8 first[CPUID_RANGES][CPUID_RANGE_LEAVES]; /* the first entry of a leaf */
 	u64 xcr0_allowed;                           /* state components that the guest may enable */
 	u64 cr4_allowed;                            /* CR4 bits that go with the features */
-	u32 max_leaf, max_extended;
 };
 
 struct vmx_caps;

@@ -365,11 +365,41 @@ static void frequency(void **state)
 	}
 }
 
+/*
+ * Claim: leaves 0 and 80000000H name the last ones that answer, and the short way to an answer, for leaves that
+ * depend on nothing, is the long one's.
+ */
+static void last_leaves(void **state)
+{
+	static const u32 ranges[] = { 0, 0x40000000, 0x80000000, 0xc0000000 };
+
+	(void)state;
+	assert_int_equal(answer(0, 0, EAX), 0x16);
+	assert_non_null(cpuid_find(&table, 0x16, 0));
+	assert_int_equal(answer(0x80000000, 0, EAX), 0x80000008);
+	assert_non_null(cpuid_find(&table, 0x80000008, 0));
+	for (unsigned int i = 0; i < ARRAY_SIZE(ranges); i++) {
+		for (u32 leaf = ranges[i]; leaf < ranges[i] + 0x200; leaf++) {
+			const struct cpuid_entry *e = cpuid_fixed(&table, leaf);
+			struct cpuid_regs r = answer_of(leaf, 0);
+
+			if (leaf - ranges[i] > 0x16 && ranges[i] != 0x40000000)
+				assert_null(cpuid_find(&table, leaf, 0));
+			if (e)
+				assert_memory_equal(&e->regs, &r, sizeof(r));
+			else
+				assert_true(leaf - ranges[i] >= CPUID_RANGE_LEAVES ||
+					    cpuid_find(&table, leaf, 0)->flags);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(only_allowed_bits, setup),
 		cmocka_unit_test_setup(the_whole_list, setup),
+		cmocka_unit_test_setup(last_leaves, setup),
 		cmocka_unit_test_setup(implications, setup),
 		cmocka_unit_test_setup(controls_behind, setup),
 		cmocka_unit_test_setup(hiding, setup),
