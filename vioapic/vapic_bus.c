@@ -44,10 +44,24 @@ static bool matches(const struct vlapic *v, const struct vapic_msg *msg)
 	return msg->logical ? matches_logical(v, msg->dest) : v->id == msg->dest;
 }
 
+static u32 place_of(const struct vapic_bus *bus, const struct vlapic *v)
+{
+	u32 set = 0;
+
+	for (unsigned int i = 0; i < bus->count; i++) {
+		if (bus->apic[i] == v)
+			set = 1u << i;
+	}
+	return set;
+}
+
 static u32 destinations(const struct vapic_bus *bus, const struct vapic_msg *msg)
 {
 	u32 set = 0;
 
+	/* Most messages name one, and IDs are places as a rule. */
+	if (!msg->logical && msg->dest < bus->count && bus->apic[msg->dest]->id == msg->dest)
+		return matches(bus->apic[msg->dest], msg) ? 1u << msg->dest : 0;
 	for (unsigned int i = 0; i < bus->count; i++) {
 		if (matches(bus->apic[i], msg))
 			set |= 1u << i;
@@ -146,7 +160,7 @@ void vlapic_send_ipi(struct vlapic *v, u32 icr_low, u32 dest)
 	struct vapic_bus *bus = v->bus;
 	struct vapic_msg msg = make_msg(icr_low, dest);
 	struct vapic_msg all = { .dest = VAPIC_BROADCAST };
-	u32 self = 0, set = 0;
+	u32 set = 0;
 
 	if (msg.mode == VAPIC_INIT && msg.level && !(icr_low & APIC_ICR_ASSERT))
 		return;
@@ -155,15 +169,11 @@ void vlapic_send_ipi(struct vlapic *v, u32 icr_low, u32 dest)
 		return;
 	}
 	msg.level = false;
-	for (unsigned int i = 0; i < bus->count; i++) {
-		if (bus->apic[i] == v)
-			self = 1u << i;
-	}
 	switch (APIC_ICR_SHORTHAND(icr_low)) {
 	case SHORTHAND_NONE: set = destinations(bus, &msg); break;
-	case SHORTHAND_SELF: set = self; break;
+	case SHORTHAND_SELF: set = place_of(bus, v); break;
 	case SHORTHAND_ALL: set = destinations(bus, &all); break;
-	case SHORTHAND_OTHERS: set = destinations(bus, &all) & ~self; break;
+	case SHORTHAND_OTHERS: set = destinations(bus, &all) & ~place_of(bus, v); break;
 	}
 	deliver_to_set(bus, set, &msg);
 }
