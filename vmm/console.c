@@ -70,7 +70,10 @@ static size_t write_piece(struct console_vm *vm, const u8 *data, size_t len)
 	len = MIN(len, sizeof(piece));
 	console_filter(&filter, piece, data, len);
 	taken = console.line.write(console.line.ctx, piece, len);
-	console_filter(&vm->filter, piece, data, taken);
+	if (taken < len) /* where the filter is after what was taken */
+		console_filter(&vm->filter, piece, data, taken);
+	else
+		vm->filter = filter;
 	return taken;
 }
 

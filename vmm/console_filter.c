@@ -47,8 +47,14 @@ static u8 filter_byte(struct console_filter *f, u8 byte)
 	return INSTEAD_OF_COLON;
 }
 
+/* Most bytes: nothing has begun, and this begins nothing. */
+static inline bool is_plain(const struct console_filter *f, u8 byte)
+{
+	return byte >= ' ' && byte < DEL && byte != word[0] && !(f->escape | f->matched);
+}
+
 void console_filter(struct console_filter *f, u8 *dst, const u8 *src, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
-		dst[i] = filter_byte(f, src[i]);
+		dst[i] = likely(is_plain(f, src[i])) ? src[i] : filter_byte(f, src[i]);
 }
