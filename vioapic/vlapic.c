@@ -24,25 +24,35 @@ static bool bank_test(const struct vlapic *v, u32 bank, u8 vector)
 	return vlapic_get(v, bank_word(bank, vector)) & vector_bit(vector);
 }
 
-static void bank_set(struct vlapic *v, u32 bank, u8 vector)
+static u8 *bank_words(struct vlapic *v, u32 bank)
 {
-	u32 off = bank_word(bank, vector);
+	return bank == APIC_IRR ? &v->irr_words : &v->isr_words;
+}
 
-	vlapic_set(v, off, vlapic_get(v, off) | vector_bit(vector));
+/* Add @bits to word @i of the IRR or the ISR. */
+static void bank_add(struct vlapic *v, u32 bank, u32 i, u32 bits)
+{
+	u32 off = bank + i * 16;
+
+	vlapic_set(v, off, vlapic_get(v, off) | bits);
+	*bank_words(v, bank) |= (u8)BIT(i);
 	v->changed = true;
 }
 
 static void bank_clear(struct vlapic *v, u32 bank, u8 vector)
 {
-	u32 off = bank_word(bank, vector);
+	u32 off = bank_word(bank, vector), word = vlapic_get(v, off) & ~vector_bit(vector);
 
-	vlapic_set(v, off, vlapic_get(v, off) & ~vector_bit(vector));
+	vlapic_set(v, off, word);
+	if (!word)
+		*bank_words(v, bank) &= (u8)~BIT(vector / 32);
 	v->changed = true;
 }
 
-static int bank_highest(const struct vlapic *v, u32 bank)
+/* The highest vector of @bank, or -1; no word above those in @words has any. */
+static int bank_highest(const struct vlapic *v, u32 bank, u8 words)
 {
-	for (int i = VECTOR_WORDS - 1; i >= 0; i--) {
+	for (int i = words ? 31 - __builtin_clz(words) : -1; i >= 0; i--) {
 		u32 word = vlapic_get(v, bank + (u32)i * 16);
 
 		if (word)
@@ -52,23 +62,28 @@ static int bank_highest(const struct vlapic *v, u32 bank)
 }
 
 /* Intel SDM, "Interrupt Acceptance for Fixed Interrupts": the TMR says how each request came. */
+static void accept_word(struct vlapic *v, u32 i, u32 bits, bool level)
+{
+	u32 off = APIC_TMR + i * 16, tmr = vlapic_get(v, off);
+
+	if (!bits)
+		return;
+	bank_add(v, APIC_IRR, i, bits);
+	vlapic_set(v, off, level ? tmr | bits : tmr & ~bits);
+}
+
 static void accept_requests(struct vlapic *v, struct posted_interrupts *from, bool level)
 {
 	u64 taken[POSTED_WORDS];
 
-	if (!posted_take(from, taken))
+	if (likely(!posted_take(from, taken)))
 		return;
-	for (u32 i = 0; i < VECTOR_WORDS; i++) {
-		u32 word = (u32)(taken[i / 2] >> i % 2 * 32), irr = APIC_IRR + i * 16,
-		    tmr = APIC_TMR + i * 16;
-
-		if (!word)
+	for (u32 i = 0; i < POSTED_WORDS; i++) {
+		if (!taken[i])
 			continue;
-		vlapic_set(v, irr, vlapic_get(v, irr) | word);
-		vlapic_set(v, tmr, level ? vlapic_get(v, tmr) | word : vlapic_get(v, tmr) & ~word);
+		accept_word(v, i * 2, lower_32(taken[i]), level);
+		accept_word(v, i * 2 + 1, upper_32(taken[i]), level);
 	}
-	v->irr_any = true;
-	v->changed = true;
 }
 
 void vlapic_sync(struct vlapic *v)
@@ -82,16 +97,15 @@ int vlapic_highest_irr(struct vlapic *v)
 	int vector;
 
 	vlapic_sync(v);
-	if (!v->irr_any)
-		return -1;
-	vector = bank_highest(v, APIC_IRR);
-	v->irr_any = vector >= 0;
+	vector = bank_highest(v, APIC_IRR, v->irr_words);
+	if (vector < 0)
+		v->irr_words = 0;
 	return vector;
 }
 
 int vlapic_highest_isr(const struct vlapic *v)
 {
-	return bank_highest(v, APIC_ISR);
+	return bank_highest(v, APIC_ISR, __atomic_load_n(&v->isr_words, __ATOMIC_RELAXED));
 }
 
 void vlapic_level_vectors(const struct vlapic *v, u64 vectors[4])
@@ -105,7 +119,7 @@ void vlapic_level_vectors(const struct vlapic *v, u64 vectors[4])
 u8 vlapic_ppr(const struct vlapic *v)
 {
 	u8 tpr = vlapic_get(v, APIC_TPR) & 0xff;
-	int in_service = bank_highest(v, APIC_ISR);
+	int in_service = vlapic_highest_isr(v);
 
 	if (in_service < 0 || tpr >> 4 >= in_service >> 4)
 		return tpr;
@@ -151,7 +165,7 @@ bool vlapic_is_level(const struct vlapic *v, u8 vector)
 void vlapic_accept(struct vlapic *v, u8 vector)
 {
 	bank_clear(v, APIC_IRR, vector);
-	bank_set(v, APIC_ISR, vector);
+	bank_add(v, APIC_ISR, vector / 32, vector_bit(vector));
 }
 
 void vlapic_eoi_done(struct vlapic *v, u8 vector)
@@ -162,7 +176,7 @@ void vlapic_eoi_done(struct vlapic *v, u8 vector)
 
 void vlapic_eoi(struct vlapic *v)
 {
-	int in_service = bank_highest(v, APIC_ISR);
+	int in_service = vlapic_highest_isr(v);
 
 	if (in_service < 0)
 		return;
@@ -257,7 +271,7 @@ void vlapic_init_reset(struct vlapic *v)
 	(void)posted_take(&v->level, dropped);
 	memset(v->regs, 0, PAGE_SIZE);
 	v->errors = 0;
-	v->irr_any = false;
+	v->irr_words = v->isr_words = 0;
 	vlapic_set(v, APIC_VERSION, APIC_VERSION_VALUE);
 	vlapic_set(v, APIC_DFR, ~0u);
 	vlapic_set(v, APIC_SVR, 0xff);

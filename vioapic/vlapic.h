@@ -63,9 +63,9 @@ struct vlapic {
 	void *ops_ctx;
 	u64 base; /* IA32_APIC_BASE */
 	u32 id;
-	u32 errors;   /* seen since the guest last wrote the ESR */
-	bool enabled; /* by IA32_APIC_BASE and by the SVR; other CPUs look */
-	bool irr_any; /* false: the IRR is empty; true: look */
+	u32 errors;              /* seen since the guest last wrote the ESR */
+	bool enabled;            /* by IA32_APIC_BASE and by the SVR; other CPUs look */
+	u8 irr_words, isr_words; /* a bit for each word of the two; not set: the word is 0 */
 	bool changed; /* IRR, ISR or TMR, since the owner last cleared this: for what is derived of them */
 	struct vlapic_timer timer;
 	struct posted_interrupts edge; /* requested by anybody, not yet in the IRR */
@@ -144,7 +144,7 @@ void vlapic_sync(struct vlapic *v);
 /* Is nothing requested? For the way into the guest. (False may mean: no longer.) */
 static inline bool vlapic_idle(const struct vlapic *v)
 {
-	return !v->irr_any && !vlapic_posted(v);
+	return !v->irr_words && !vlapic_posted(v);
 }
 
 /* The vector that the CPU would take now if it could be interrupted, or -1. */

@@ -71,8 +71,7 @@ static void vid_inject(struct vcpu *vcpu, struct vcpu_entry *entry)
 		update_eoi_exits(vcpu);
 		update_status(vcpu);
 	}
-	v->irr_any =
-		true; /* it may be, after the exit: posted interrupts and self-IPIs need none */
+	v->irr_words = v->isr_words = 0xff; /* the processor changes them: look */
 	if (unlikely(vcpu_pic_pending(vcpu)))
 		vcpu_inject_pic(vcpu, entry);
 }
