@@ -59,9 +59,6 @@ static u32 destinations(const struct vapic_bus *bus, const struct vapic_msg *msg
 {
 	u32 set = 0;
 
-	/* Most messages name one, and IDs are places as a rule. */
-	if (!msg->logical && msg->dest < bus->count && bus->apic[msg->dest]->id == msg->dest)
-		return matches(bus->apic[msg->dest], msg) ? 1u << msg->dest : 0;
 	for (unsigned int i = 0; i < bus->count; i++) {
 		if (matches(bus->apic[i], msg))
 			set |= 1u << i;
@@ -151,11 +148,28 @@ struct vapic_msg vapic_msg_short(u32 low, u8 dest)
 	return make_msg(low, dest == 0xff ? VAPIC_BROADCAST : dest);
 }
 
+/* Most IPIs are a vector for one physical ID, and IDs are places as a rule. False: it is not one of them. */
+static bool send_plain(struct vapic_bus *bus, u32 icr_low, u32 dest)
+{
+	struct vlapic *v;
+
+	if (APIC_MODE(icr_low) != VAPIC_FIXED || (icr_low & APIC_LOGICAL) ||
+	    APIC_ICR_SHORTHAND(icr_low) != SHORTHAND_NONE ||
+	    (icr_low & APIC_VECTOR) < APIC_FIRST_VECTOR || dest >= bus->count)
+		return false;
+	v = bus->apic[dest];
+	if (v->id != dest)
+		return false;
+	if (vlapic_get_base(v) & APIC_BASE_EN)
+		(void)vlapic_post(v, icr_low & APIC_VECTOR, false);
+	return true;
+}
+
 /*
  * IPIs are always edge-triggered, and INIT level de-assert does nothing: of the ICR's trigger mode
  * and level bits nothing else is left. Intel SDM, "Interrupt Command Register (ICR)".
  */
-void vlapic_send_ipi(struct vlapic *v, u32 icr_low, u32 dest)
+static void send_any(struct vlapic *v, u32 icr_low, u32 dest)
 {
 	struct vapic_bus *bus = v->bus;
 	struct vapic_msg msg = make_msg(icr_low, dest);
@@ -176,4 +190,10 @@ void vlapic_send_ipi(struct vlapic *v, u32 icr_low, u32 dest)
 	case SHORTHAND_OTHERS: set = destinations(bus, &all) & ~place_of(bus, v); break;
 	}
 	deliver_to_set(bus, set, &msg);
+}
+
+void vlapic_send_ipi(struct vlapic *v, u32 icr_low, u32 dest)
+{
+	if (!send_plain(v->bus, icr_low, dest))
+		send_any(v, icr_low, dest);
 }
