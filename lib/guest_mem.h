@@ -49,6 +49,32 @@ static inline __must_check bool guest_read_u64(const struct guest_mem *mem, gpa_
 	return true;
 }
 
+/*
+ * 8 bytes that are looked at again and again: found and checked once. Good for as long as the guest's memory is
+ * (slots neither change nor go while its vCPUs live).
+ */
+struct guest_word {
+	const volatile void *at; /* NULL: none */
+};
+
+static inline __must_check struct guest_word guest_word_at(const struct guest_mem *mem, gpa_t gpa)
+{
+	const struct guest_mem_slot *s = &mem->slot[0];
+	u64 off = gpa - s->gpa;
+
+	if (off >= s->size || s->size - off < sizeof(u64))
+		return (struct guest_word){ NULL }; /* elsewhere: guest_read finds it */
+	return (struct guest_word){ s->host + off };
+}
+
+/* What they are now, by one access. @word is one. */
+static inline u64 guest_word_read(struct guest_word word)
+{
+	typedef u64 __attribute__((aligned(1), may_alias)) any_u64;
+
+	return *(const volatile any_u64 *)word.at;
+}
+
 bool guest_clear(const struct guest_mem *mem, gpa_t gpa, size_t len) __must_check;
 
 /*

@@ -287,7 +287,7 @@ static bool decode_operands(struct decoder *d, const struct opcode *o, struct mm
 		return false;
 	insn->access = access_of(insn, o->flags);
 	insn->plain = insn->op == INSN_MOV && insn->size >= 4 && insn->reg_size == insn->size &&
-		      insn->access != INSN_COPY;
+		      insn->access != INSN_COPY && !insn->is_string;
 	return true;
 }
 

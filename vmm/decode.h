@@ -51,8 +51,8 @@ struct mmio_insn {
 	bool has_imm;     /* the other operand is imm, no register */
 	bool is_string;   /* MOVS, STOS, LODS: memory is at rSI, rDI; the register is rAX */
 	bool rep;         /* is_string with a REP prefix: this is one iteration of rCX */
-	bool plain; /* MOV of 4 or 8 bytes: no flags, and nothing to merge with what was there */
-	u64 imm;    /* sign-extended to size bytes, zero above */
+	bool plain; /* one MOV of 4 or 8 bytes: no flags, nothing to merge with what was there, no string */
+	u64 imm; /* sign-extended to size bytes, zero above */
 };
 
 /*

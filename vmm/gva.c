@@ -118,6 +118,15 @@ static inline bool read_entry(const struct vcpu *vcpu, const struct paging_mode 
 	return guest_read(&vcpu->vm->mem, where, entry, mode->entry_size);
 }
 
+static struct gva_step step_at(const struct walk *w, gpa_t where, u64 entry)
+{
+	struct gva_step step = { .where = where, .entry = entry };
+
+	if (w->mode->entry_size == sizeof(entry))
+		step.word = guest_word_at(&w->vcpu->vm->mem, where);
+	return step;
+}
+
 /* 0; -EFAULT: a page fault with *@error; -EAGAIN: an entry was changed under the walk. */
 static int walk_once(struct walk *w, gpa_t table, gpa_t *gpa, u32 *error)
 {
@@ -135,7 +144,7 @@ static int walk_once(struct walk *w, gpa_t table, gpa_t *gpa, u32 *error)
 		if (!read_entry(w->vcpu, m, where, &entry) || !(entry & PTE_PRESENT))
 			return -EFAULT;
 		if (w->trail)
-			w->trail->step[m->levels - level] = (struct gva_step){ where, entry };
+			w->trail->step[m->levels - level] = step_at(w, where, entry);
 		leaf = is_leaf(m, level, entry);
 		if (level <= m->rights_max)
 			w->rights &= entry;
@@ -209,6 +218,15 @@ bool gva_translate_code(struct vcpu *vcpu, bool long_mode, u64 linear, gpa_t *gp
 	return translate(&w, paging_of_code(long_mode), gpa, &fault);
 }
 
+/* The same for an entry of another kind, or elsewhere. */
+static __noinline bool step_found(const struct vcpu *vcpu, const struct gva_trail *trail,
+				  const struct gva_step *step)
+{
+	u64 entry;
+
+	return read_entry(vcpu, trail->mode, step->where, &entry) && entry == step->entry;
+}
+
 /* An entry of 0 is of no step: those have PTE_PRESENT. */
 bool gva_trail_holds(struct vcpu *vcpu, bool long_mode, const struct gva_trail *trail)
 {
@@ -218,9 +236,8 @@ bool gva_trail_holds(struct vcpu *vcpu, bool long_mode, const struct gva_trail *
 	if (paging.mode != trail->mode || paging.root != trail->root)
 		return false;
 	for (; step < trail->step + ARRAY_SIZE(trail->step) && step->entry; step++) {
-		u64 entry;
-
-		if (!read_entry(vcpu, paging.mode, step->where, &entry) || entry != step->entry)
+		if (likely(step->word.at) ? guest_word_read(step->word) != step->entry
+					  : !step_found(vcpu, trail, step))
 			return false;
 	}
 	return true;

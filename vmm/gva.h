@@ -2,6 +2,7 @@
 #ifndef VMM_GVA_H
 #define VMM_GVA_H
 
+#include "lib/guest_mem.h"
 #include "lib/types.h"
 
 struct vcpu;
@@ -26,6 +27,7 @@ struct gva_trail {
 	const struct paging_mode *mode;
 	gpa_t root;
 	struct gva_step {
+		struct guest_word word; /* where it is, if it has 8 bytes and is easily found */
 		gpa_t where;
 		u64 entry;
 	} step[4];

@@ -23,18 +23,20 @@ static struct insn_cached *entry_of(struct vcpu *vcpu, u64 linear)
 	return &vcpu->insns.entry[linear * 0x9e3779b97f4a7c15ULL >> 32 & (INSN_CACHE_SIZE - 1)];
 }
 
-/* Are the bytes at @e->gpa the ones that were decoded? */
-static bool same_bytes(struct vcpu *vcpu, const struct insn_cached *e)
+static __noinline bool same_long(const struct vcpu *vcpu, const struct insn_cached *e)
 {
-	const struct guest_mem *mem = &vcpu->vm->mem;
 	u64 bytes[2] = { 0 };
 
-	if (likely(e->insn.length <= sizeof(u64) &&
-		   (e->gpa & (PAGE_SIZE - 1)) <= PAGE_SIZE - sizeof(u64)))
-		return guest_read_u64(mem, e->gpa, bytes) &&
-		       !((bytes[0] ^ e->bytes[0]) << (64 - 8 * e->insn.length));
-	return guest_read(mem, e->gpa, bytes, e->insn.length) && bytes[0] == e->bytes[0] &&
-	       bytes[1] == e->bytes[1];
+	return guest_read(&vcpu->vm->mem, e->gpa, bytes, e->insn.length) &&
+	       bytes[0] == e->bytes[0] && bytes[1] == e->bytes[1];
+}
+
+/* Are the bytes at @e->gpa the ones that were decoded? */
+static inline bool same_bytes(const struct vcpu *vcpu, const struct insn_cached *e)
+{
+	if (likely(e->code.at))
+		return !((guest_word_read(e->code) ^ e->bytes[0]) << (64 - 8 * e->insn.length));
+	return same_long(vcpu, e);
 }
 
 /* Is @e what would be found at @linear now: by the same tables, in the same bytes? */
@@ -61,14 +63,10 @@ static void fetch(struct vcpu *vcpu, u64 linear, enum insn_mode mode, struct ins
 		b->len = INSN_MAX_LENGTH;
 }
 
-const struct mmio_insn *insn_current(struct vcpu *vcpu, enum insn_mode mode, struct insn_bytes *b)
+/* Fetch, decode and remember it in @e. */
+static __noinline const struct mmio_insn *decode(struct vcpu *vcpu, u64 linear, enum insn_mode mode,
+						 struct insn_cached *e, struct insn_bytes *b)
 {
-	u64 rip = vmcs_read(GUEST_RIP);
-	u64 linear = mode == INSN_MODE_64 ? rip : (u32)(rip + vmcs_read(GUEST_CS_BASE));
-	struct insn_cached *e = entry_of(vcpu, linear);
-
-	if (likely(holds(vcpu, e, linear, mode)))
-		return &e->insn;
 	fetch(vcpu, linear, mode, e, b);
 	if (!mmio_decode(&e->insn, mode, b->byte, b->len)) {
 		e->insn.length = 0;
@@ -79,5 +77,16 @@ const struct mmio_insn *insn_current(struct vcpu *vcpu, enum insn_mode mode, str
 	e->linear = (linear & (PAGE_SIZE - 1)) + e->insn.length <= PAGE_SIZE ? linear : ~linear;
 	memset(e->bytes, 0, sizeof(e->bytes));
 	memcpy(e->bytes, b->byte, e->insn.length);
+	e->code = e->insn.length <= sizeof(u64) ? guest_word_at(&vcpu->vm->mem, e->gpa)
+						: (struct guest_word){ NULL };
 	return &e->insn;
+}
+
+const struct mmio_insn *insn_current(struct vcpu *vcpu, enum insn_mode mode, struct insn_bytes *b)
+{
+	u64 rip = vmcs_read(GUEST_RIP);
+	u64 linear = mode == INSN_MODE_64 ? rip : (u32)(rip + vmcs_read(GUEST_CS_BASE));
+	struct insn_cached *e = entry_of(vcpu, linear);
+
+	return likely(holds(vcpu, e, linear, mode)) ? &e->insn : decode(vcpu, linear, mode, e, b);
 }

@@ -18,7 +18,8 @@ struct insn_cached {
 	enum insn_mode mode;
 	u64 linear;
 	gpa_t gpa;
-	u64 bytes[2]; /* insn.length of them, then zeros */
+	struct guest_word code; /* at gpa, if the instruction has no more than 8 bytes */
+	u64 bytes[2];           /* insn.length of them, then zeros */
 	struct gva_trail trail;
 };
 

@@ -180,26 +180,36 @@ static enum outcome finished(const struct vcpu *vcpu, gpa_t gpa)
 	return OUTCOME_REENTER;
 }
 
+/* More than a move. */
+static __noinline enum outcome emulate_other(struct vcpu *vcpu, const struct mmio_insn *insn,
+					     enum insn_mode mode, gpa_t gpa, bool write)
+{
+	if (write != (insn->access == INSN_WRITE) && insn->access != INSN_COPY &&
+	    insn->access != INSN_RMW)
+		return OUTCOME_RESUME; /* the bytes have changed since: what the exit says counts */
+	if (insn->access != INSN_COPY)
+		access(vcpu, insn, gpa);
+	else if (!copy(vcpu, insn, mode, gpa, write))
+		return OUTCOME_RESUME;
+	if (insn->is_string && !string_step(vcpu, insn))
+		return OUTCOME_RESUME;
+	vcpu_advance(insn->length);
+	return finished(vcpu, gpa);
+}
+
 enum outcome mmio_emulate(struct vcpu *vcpu, gpa_t gpa, bool write)
 {
 	enum insn_mode mode = insn_mode();
 	struct insn_bytes bytes;
 	const struct mmio_insn *insn = insn_current(vcpu, mode, &bytes);
 
-	if (!insn)
+	if (unlikely(!insn))
 		return undecodable(vcpu, gpa, &bytes);
-	/* The bytes may have changed since: what the exit says counts. */
-	if (write != (insn->access == INSN_WRITE || insn->access == INSN_RMW) &&
-	    insn->access != INSN_COPY && insn->access != INSN_RMW)
-		return OUTCOME_RESUME;
-	if (likely(insn->plain))
-		move(vcpu, insn, gpa);
-	else if (insn->access != INSN_COPY)
-		access(vcpu, insn, gpa);
-	else if (!copy(vcpu, insn, mode, gpa, write))
-		return OUTCOME_RESUME;
-	if (insn->is_string && !string_step(vcpu, insn))
-		return OUTCOME_RESUME;
+	if (unlikely(!insn->plain))
+		return emulate_other(vcpu, insn, mode, gpa, write);
+	if (unlikely(write != (insn->access == INSN_WRITE)))
+		return OUTCOME_RESUME; /* the bytes have changed since: what the exit says counts */
+	move(vcpu, insn, gpa);
 	/* The length of the instruction is undefined in the VMCS: ours counts. */
 	vcpu_advance(insn->length);
 	return finished(vcpu, gpa);

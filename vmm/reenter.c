@@ -35,12 +35,8 @@ void vcpu_advance(u64 length)
  * The exit came while an event was being delivered: deliver that event again at the next entry.
  * SDM, "Information for VM Exits That Occur During Event Delivery".
  */
-static __noinline void requeue_event(struct vcpu *vcpu)
+static void requeue_event(struct vcpu *vcpu, u32 info)
 {
-	u32 info = vmcs_read32(IDT_VECTORING_INFO);
-
-	if (!(info & INTR_INFO_VALID))
-		return;
 	vcpu->event.info = info & ~INTR_INFO_NMI_UNBLOCKING_IRET;
 	if (info & INTR_INFO_ERROR_CODE)
 		vcpu->event.error = vmcs_read32(IDT_VECTORING_ERROR_CODE);
@@ -75,15 +71,26 @@ static inline bool nobody_kicked(const struct vcpu *vcpu)
 	       !this_cpu_kicked();
 }
 
+static __noinline enum outcome handle_in_event(struct vcpu *vcpu, const struct exit_handler *h,
+					       u32 info)
+{
+	requeue_event(vcpu, info);
+	return h->handle(vcpu);
+}
+
 /* What the table says that the handler needs. */
 static __noinline enum outcome handle_prepared(struct vcpu *vcpu, const struct exit_handler *h)
 {
 	if (!(h->flags & EXIT_MAY_REENTER))
 		leave_guest(vcpu);
-	if (h->flags & EXIT_IN_EVENT)
-		requeue_event(vcpu);
 	if (h->flags & EXIT_QUALIFIED)
 		vcpu->exit_qualification = vmcs_read(EXIT_QUALIFICATION);
+	if (h->flags & EXIT_IN_EVENT) {
+		u32 info = vmcs_read32(IDT_VECTORING_INFO);
+
+		if (unlikely(info & INTR_INFO_VALID))
+			return handle_in_event(vcpu, h, info);
+	}
 	return h->handle(vcpu);
 }
 

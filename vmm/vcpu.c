@@ -161,6 +161,7 @@ int vcpu_init(struct vcpu *vcpu)
 	vcpu->exit_reason = VMX_EXIT_REASON_COUNT; /* there was none */
 	memset(vcpu->log, 0xff, sizeof(vcpu->log));
 	msr_init(vcpu);
+	vcpu->insns = (struct insn_cache){ 0 }; /* it points into the memory of a VM */
 	vcpu->vmcs = (struct vmcs *)(uintptr_t)mem_alloc_page(owner);
 	vcpu->fpu = (struct vcpu_fpu *)(uintptr_t)mem_alloc_page(owner);
 	if (!vcpu->vmcs || !vcpu->fpu)

@@ -65,6 +65,7 @@ static __always_inline bool vmcs_cannot_fail(enum vmcs_field field)
 	switch (field) {
 	case EXIT_REASON:
 	case EXIT_QUALIFICATION:
+	case IDT_VECTORING_INFO:
 	case VM_EXIT_INSTRUCTION_LENGTH:
 	case GUEST_RIP:
 	case GUEST_RFLAGS:

@@ -174,6 +174,31 @@ static void test_copy(void **state)
 	assert_int_equal(bytes_that_differ_from(0x11), 0);
 }
 
+/* Claim: a word is found only where all of its 8 bytes are in the first slot, and shows what is there now. */
+static void test_word(void **state)
+{
+	const struct guest_mem_slot *s = &mem.slot[0];
+	u64 before = 0x1122334455667788, after = ~before;
+
+	(void)state;
+	for (u64 off = 0; off < 64; off++) {
+		gpa_t gpa = s->gpa + s->size - off;
+		struct guest_word word = guest_word_at(&mem, gpa);
+
+		if (off < sizeof(u64)) {
+			assert_null(word.at);
+			continue;
+		}
+		assert_true(guest_write(&mem, gpa, &before, sizeof(before)));
+		assert_true(guest_word_read(word) == before);
+		assert_true(guest_write(&mem, gpa, &after, sizeof(after)));
+		assert_true(guest_word_read(word) == after);
+	}
+	assert_null(guest_word_at(&mem, s->gpa - 1).at);
+	assert_null(guest_word_at(&mem, ~0ULL - 3).at);
+	assert_null(guest_word_at(&(struct guest_mem){ .slots = 0 }, 0).at);
+}
+
 /* guest_read_u64 is guest_read of eight bytes, in each slot, across slots, and where there is nothing. */
 static void test_read_u64(void **state)
 {
@@ -291,12 +316,12 @@ static void test_words_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_add),           TEST(test_add_full),
-		TEST(test_contains),      TEST(test_all_or_nothing),
-		TEST(test_copy),          TEST(test_read_u64),
-		TEST(test_placement),     TEST(test_clear),
-		TEST(test_xchg),          TEST(test_cmpxchg),
-		TEST(test_words_refused),
+		TEST(test_add),      TEST(test_add_full),
+		TEST(test_contains), TEST(test_all_or_nothing),
+		TEST(test_copy),     TEST(test_read_u64),
+		TEST(test_word),     TEST(test_placement),
+		TEST(test_clear),    TEST(test_xchg),
+		TEST(test_cmpxchg),  TEST(test_words_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
