@@ -148,28 +148,11 @@ struct vapic_msg vapic_msg_short(u32 low, u8 dest)
 	return make_msg(low, dest == 0xff ? VAPIC_BROADCAST : dest);
 }
 
-/* Most IPIs are a vector for one physical ID, and IDs are places as a rule. False: it is not one of them. */
-static bool send_plain(struct vapic_bus *bus, u32 icr_low, u32 dest)
-{
-	struct vlapic *v;
-
-	if (APIC_MODE(icr_low) != VAPIC_FIXED || (icr_low & APIC_LOGICAL) ||
-	    APIC_ICR_SHORTHAND(icr_low) != SHORTHAND_NONE ||
-	    (icr_low & APIC_VECTOR) < APIC_FIRST_VECTOR || dest >= bus->count)
-		return false;
-	v = bus->apic[dest];
-	if (v->id != dest)
-		return false;
-	if (vlapic_get_base(v) & APIC_BASE_EN)
-		(void)vlapic_post(v, icr_low & APIC_VECTOR, false);
-	return true;
-}
-
 /*
  * IPIs are always edge-triggered, and INIT level de-assert does nothing: of the ICR's trigger mode
  * and level bits nothing else is left. Intel SDM, "Interrupt Command Register (ICR)".
  */
-static void send_any(struct vlapic *v, u32 icr_low, u32 dest)
+void vlapic_send_ipi(struct vlapic *v, u32 icr_low, u32 dest)
 {
 	struct vapic_bus *bus = v->bus;
 	struct vapic_msg msg = make_msg(icr_low, dest);
@@ -192,8 +175,21 @@ static void send_any(struct vlapic *v, u32 icr_low, u32 dest)
 	deliver_to_set(bus, set, &msg);
 }
 
-void vlapic_send_ipi(struct vlapic *v, u32 icr_low, u32 dest)
+/* IDs are places on the bus as a rule. */
+bool vlapic_icr_plain(struct vlapic *v, u64 icr)
 {
-	if (!send_plain(v->bus, icr_low, dest))
-		send_any(v, icr_low, dest);
+	u32 low = lower_32(icr), dest = upper_32(icr);
+	struct vlapic *to;
+
+	if ((low & ~(APIC_VECTOR | APIC_ICR_ASSERT)) || (low & APIC_VECTOR) < APIC_FIRST_VECTOR ||
+	    dest >= v->bus->count || !vlapic_is_x2apic(v))
+		return false;
+	to = v->bus->apic[dest];
+	if (to->id != dest)
+		return false;
+	vlapic_set(v, APIC_ICR, low);
+	vlapic_set(v, APIC_ICR_HIGH, dest);
+	if (vlapic_get_base(to) & APIC_BASE_EN)
+		(void)vlapic_post(to, low & APIC_VECTOR, false);
+	return true;
 }

@@ -115,6 +115,12 @@ bool vlapic_msr_read(struct vlapic *v, u32 msr, u64 *value) __must_check;
 bool vlapic_msr_write(struct vlapic *v, u32 msr, u64 value) __must_check;
 
 /*
+ * The same for a write of the ICR in x2APIC mode, if that is what most IPIs are: a vector, edge-triggered, for the
+ * physical ID of one local APIC. False: it is something else, and nothing has happened.
+ */
+bool vlapic_icr_plain(struct vlapic *v, u64 icr) __must_check;
+
+/*
  * The register page. A read of any size and alignment gives the bytes of the register that it
  * starts in and zeroes after it; a write counts only as a whole, aligned 32-bit register.
  */

@@ -418,7 +418,7 @@ static inline enum outcome after_write(struct vcpu *vcpu, u32 msr)
 	}
 }
 
-enum outcome exit_msr_write(struct vcpu *vcpu)
+static inline enum outcome write_by_policy(struct vcpu *vcpu)
 {
 	struct guest_regs *g = &vcpu->regs;
 
@@ -427,4 +427,17 @@ enum outcome exit_msr_write(struct vcpu *vcpu)
 		return OUTCOME_RESUME;
 	}
 	return after_write(vcpu, (u32)g->rcx);
+}
+
+static __noinline enum outcome write_icr(struct vcpu *vcpu)
+{
+	u64 value = make_64((u32)vcpu->regs.rdx, (u32)vcpu->regs.rax);
+
+	return likely(vlapic_icr_plain(&vcpu->lapic, value)) ? OUTCOME_DONE : write_by_policy(vcpu);
+}
+
+enum outcome exit_msr_write(struct vcpu *vcpu)
+{
+	return (u32)vcpu->regs.rcx == IA32_X2APIC(APIC_ICR) ? write_icr(vcpu)
+							    : write_by_policy(vcpu);
 }

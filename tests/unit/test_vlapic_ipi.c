@@ -48,6 +48,52 @@ static void test_physical(void **state)
 	assert_int_equal(who_got(0x40), 0);
 }
 
+/* The short way of a plain IPI is the long one's, and what is not plain it leaves alone. */
+static void test_plain(void **state)
+{
+	static const u32 bits[] = { 0,
+				    APIC_ICR_ASSERT,
+				    APIC_STATUS,
+				    APIC_LOGICAL,
+				    1u << 8,
+				    APIC_LEVEL_TRIGGER,
+				    1u << 18,
+				    1u << 19,
+				    1u << 20,
+				    1u << 31,
+				    APIC_ICR_ASSERT | 1u << 10 };
+	static const u32 dests[] = { 0, 2, 3, 4, 255, VAPIC_BROADCAST };
+	unsigned int plain = 0;
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_SIZE(bits) * ARRAY_SIZE(dests) * 256 * 2; i++) {
+		u8 vector = (u8)i;
+		u32 low = bits[i / 256 % ARRAY_SIZE(bits)] | vector;
+		u32 dest = dests[i / 256 / ARRAY_SIZE(bits) % ARRAY_SIZE(dests)];
+		bool x2apic = i / 256 / ARRAY_SIZE(bits) / ARRAY_SIZE(dests);
+		u64 icr;
+
+		start_in_mode(4, x2apic);
+		if (!vlapic_icr_plain(apic(1), (u64)dest << 32 | low)) {
+			assert_int_equal(who_got(vector), 0);
+			assert_true(low & ~(APIC_VECTOR | APIC_ICR_ASSERT) || vector < 16 ||
+				    dest > 3 || !x2apic);
+			continue;
+		}
+		plain++;
+		assert_true(vlapic_msr_read(apic(1), IA32_X2APIC(APIC_ICR), &icr));
+		assert_true(icr == ((u64)dest << 32 | low));
+		assert_int_equal(who_got(vector), 1u << dest);
+		assert_true(vlapic_msr_write(apic(1), IA32_X2APIC(APIC_ICR), icr));
+		assert_int_equal(who_got(vector), 1u << dest);
+	}
+	assert_int_equal(plain, 2 * 3 * 240);
+	start_in_mode(4, true);
+	assert_true(vlapic_set_base(apic(2), 0xfee00000)); /* switched off: it hears nothing */
+	assert_true(vlapic_icr_plain(apic(1), 2ULL << 32 | 0x40));
+	assert_int_equal(who_got(0x40), 0);
+}
+
 /* A set of IDs reaches exactly those of it that are there and switched on, and says how many. */
 static void test_multicast(void **state)
 {
@@ -335,14 +381,14 @@ static void test_storm(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_physical),        cmocka_unit_test(test_multicast),
-		cmocka_unit_test(test_shorthands),      cmocka_unit_test(test_logical_flat),
-		cmocka_unit_test(test_logical_cluster), cmocka_unit_test(test_logical_x2apic),
-		cmocka_unit_test(test_mixed_modes),     cmocka_unit_test(test_lowest_priority),
-		cmocka_unit_test(test_nmi_init_sipi),   cmocka_unit_test(test_other_modes),
-		cmocka_unit_test(test_always_edge),     cmocka_unit_test(test_self_ipi),
-		cmocka_unit_test(test_read_back),       cmocka_unit_test(test_short_messages),
-		cmocka_unit_test(test_storm),
+		cmocka_unit_test(test_physical),        cmocka_unit_test(test_plain),
+		cmocka_unit_test(test_multicast),       cmocka_unit_test(test_shorthands),
+		cmocka_unit_test(test_logical_flat),    cmocka_unit_test(test_logical_cluster),
+		cmocka_unit_test(test_logical_x2apic),  cmocka_unit_test(test_mixed_modes),
+		cmocka_unit_test(test_lowest_priority), cmocka_unit_test(test_nmi_init_sipi),
+		cmocka_unit_test(test_other_modes),     cmocka_unit_test(test_always_edge),
+		cmocka_unit_test(test_self_ipi),        cmocka_unit_test(test_read_back),
+		cmocka_unit_test(test_short_messages),  cmocka_unit_test(test_storm),
 	};
 
 	return cmocka_run_group_tests_name("vlapic ipi", tests, NULL, NULL);
