@@ -389,17 +389,12 @@ enum outcome exit_msr_read(struct vcpu *vcpu)
 	return is_apic(lower_32(g->rcx)) ? OUTCOME_ADVANCE : OUTCOME_DONE;
 }
 
-/*
- * The alarm may have moved. If it comes before the run loop wants to look anyway, the guest can go on at once
- * with that: one that is due by now has kicked the vCPU.
- */
+/* The alarm may have moved: the guest is to exit then. (One that is due by now has kicked the vCPU.) */
 static enum outcome alarm_moved(struct vcpu *vcpu)
 {
 	u64 alarm = vtimer_next_host(&vcpu->timers, vcpu->vm->tsc_base);
 
-	if (alarm > vcpu->deadline)
-		return OUTCOME_ADVANCE;
-	vcpu->deadline = alarm;
+	vcpu->deadline = MIN(alarm, vcpu->until);
 	return OUTCOME_DONE;
 }
 
@@ -407,9 +402,8 @@ static enum outcome alarm_moved(struct vcpu *vcpu)
 static inline enum outcome after_write(struct vcpu *vcpu, u32 msr)
 {
 	switch (msr) {
-	case IA32_TSC_DEADLINE: return alarm_moved(vcpu);
-	case IA32_TSC_ADJUST: /* disarms nothing */
-		return vtimer_next(&vcpu->timers) == VDEV_NEVER ? OUTCOME_DONE : alarm_moved(vcpu);
+	case IA32_TSC_DEADLINE:
+	case IA32_TSC_ADJUST: return alarm_moved(vcpu);
 	case IA32_X2APIC(APIC_ICR):
 		return OUTCOME_DONE; /* for somebody else, or it has kicked this one */
 	case IA32_X2APIC(APIC_EOI):

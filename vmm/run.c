@@ -110,13 +110,14 @@ static void sleep_in_place(struct vcpu *vcpu, u64 deadline)
  * Into the guest and out again, as often as an exit leaves nothing to be looked after (reenter.c). Returns the
  * host TSC after the last exit, at which @vcpu is out of the guest for whoever has something for it.
  */
-TWICE u64 enter(struct vcpu *vcpu, u64 now, u64 deadline, struct inside_view *view)
+TWICE u64 enter(struct vcpu *vcpu, u64 now, u64 alarm, u64 until, struct inside_view *view)
 {
 	vmx_exit_fn *on_exit = view ? exit_reenter_inside : exit_reenter;
 	enum vmx_entry_result result;
 	u64 before = rdtsc();
 
-	vcpu->deadline = MIN(deadline, now + ARM_MAX);
+	vcpu->until = MIN(until, now + ARM_MAX);
+	vcpu->deadline = MIN(alarm, vcpu->until);
 	vcpu->view = view;
 	arm(before, vcpu->deadline);
 	vcpu->ticks[vcpu->exit_reason & EXIT_REASON_BASIC] += before - now;
@@ -181,7 +182,7 @@ TWICE bool run_vcpu(struct cpu *cpu, struct vcpu *vcpu, u64 until, struct inside
 			inside_inject(view, vcpu);
 		else
 			vcpu_inject(vcpu);
-		now = enter(vcpu, now, MIN(MIN(alarm, until), look), view);
+		now = enter(vcpu, now, alarm, MIN(until, look), view);
 		look = look_around(now, look);
 	}
 	return vcpu->vm->state != VM_RUNNING;

@@ -97,7 +97,8 @@ struct vcpu {
 	u64 eoi_exits[4];               /* what the EOI-exit bitmap holds */
 	u32 exit_reason;                /* of the last exit, all 32 bits */
 	u64 exited;                     /* host TSC at the last exit */
-	u64 deadline;                   /* host TSC at which the run loop wants to look again */
+	u64 until;                      /* host TSC at which the run loop wants to look again */
+	u64 deadline;                   /* the same, or that of the next alarm: the guest exits */
 	struct inside_view *view;       /* of this turn, or NULL */
 	u64 exit_qualification;         /* valid where the dispatch table asks for it */
 	struct vcpu_event event;

@@ -395,8 +395,8 @@ static bool goes_on_after(u32 msr, u64 value)
 }
 
 /*
- * Claim: a deadline before the run loop would look again has the guest exit then, and needs no look now; a later
- * one, none, or one that is due does. The same with a TSC that is moved under it.
+ * Claim: a deadline has the guest exit then, or when the run loop wants to look again if that is earlier, and needs no
+ * look now unless it is due. The same with a TSC that is moved under it.
  */
 static void deadline_at_once(void **state)
 {
@@ -405,18 +405,23 @@ static void deadline_at_once(void **state)
 	(void)state;
 	deadline_mode();
 	host = rdtsc();
-	rig_vcpu.deadline = host + 1000;
+	rig_vcpu.until = rig_vcpu.deadline = host + 1000;
 	assert_true(goes_on_after(IA32_TSC_DEADLINE, guest_tsc() + 400));
 	assert_int_equal(rig_vcpu.deadline, host + 400);
-	assert_false(goes_on_after(IA32_TSC_DEADLINE, guest_tsc() + 401));
-	assert_int_equal(rig_vcpu.deadline, host + 400);
+	assert_true(goes_on_after(IA32_TSC_DEADLINE, guest_tsc() + 700));
+	assert_int_equal(rig_vcpu.deadline, host + 700);
 	assert_true(goes_on_after(IA32_TSC_ADJUST, 300));
-	assert_int_equal(rig_vcpu.deadline, host + 101);
-	assert_false(goes_on_after(IA32_TSC_DEADLINE, 0));
-	assert_true(goes_on_after(IA32_TSC_ADJUST, 0)); /* nothing is armed */
-	assert_false(goes_on_after(IA32_TSC_DEADLINE, ~0ULL));
+	assert_int_equal(rig_vcpu.deadline, host + 400);
+	assert_true(goes_on_after(IA32_TSC_DEADLINE, guest_tsc() + 1001));
+	assert_int_equal(rig_vcpu.deadline, host + 1000);
+	assert_true(goes_on_after(IA32_TSC_DEADLINE, ~0ULL));
 	assert_true(vtimer_next_host(&rig_vcpu.timers, rig_vm->tsc_base) ==
 		    VDEV_NEVER); /* and not in the past */
+	assert_int_equal(rig_vcpu.deadline, host + 1000);
+	assert_true(goes_on_after(IA32_TSC_DEADLINE, guest_tsc() + 2));
+	assert_true(goes_on_after(IA32_TSC_DEADLINE, 0));
+	assert_int_equal(rig_vcpu.deadline, host + 1000);
+	rig_vcpu.lapic.ops = rig_real_ops; /* what is due kicks the vCPU */
 	assert_false(goes_on_after(IA32_TSC_DEADLINE, guest_tsc()));
 	assert_true(fired());
 }

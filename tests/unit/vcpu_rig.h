@@ -262,7 +262,7 @@ static inline void rig_start_mode(enum guest_mode mode)
 	assert_int_equal(vcpu_init(&rig_vcpu), 0);
 	vcpu_reset(&rig_vcpu, &entry);
 	rig_vcpu.mode = VCPU_OUT;
-	rig_vcpu.deadline = ~0ULL;
+	rig_vcpu.until = rig_vcpu.deadline = ~0ULL;
 	fake_vmcs_forget_writes();
 }
 
