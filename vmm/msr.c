@@ -100,6 +100,7 @@ static bool read_apic_base(struct vcpu *vcpu, u32 msr, u64 *value)
 static bool write_apic_base(struct vcpu *vcpu, u32 msr, u64 value)
 {
 	(void)msr;
+	pv_eoi_settle(vcpu);
 	if (value == vlapic_base(&vcpu->lapic))
 		return true;
 	if (!vlapic_set_base(&vcpu->lapic, value))
@@ -110,11 +111,13 @@ static bool write_apic_base(struct vcpu *vcpu, u32 msr, u64 value)
 
 static bool read_x2apic(struct vcpu *vcpu, u32 msr, u64 *value)
 {
+	pv_eoi_settle(vcpu);
 	return vlapic_msr_read(&vcpu->lapic, msr, value);
 }
 
 static bool write_x2apic(struct vcpu *vcpu, u32 msr, u64 value)
 {
+	pv_eoi_settle(vcpu);
 	return vlapic_msr_write(&vcpu->lapic, msr, value);
 }
 

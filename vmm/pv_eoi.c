@@ -42,6 +42,7 @@ bool pv_read_eoi(struct vcpu *vcpu, u32 msr, u64 *value)
 bool pv_write_eoi(struct vcpu *vcpu, u32 msr, u64 value)
 {
 	(void)msr;
+	pv_eoi_settle(vcpu); /* by the old address */
 	/* Bit 1 is reserved: part of an address that is not on a boundary of 4. */
 	if ((value & PV_ENABLE) &&
 	    !pv_is_ram(vcpu->vm, value & ~PV_ENABLE, sizeof(u32), sizeof(u32)))

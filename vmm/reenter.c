@@ -71,6 +71,14 @@ static inline bool nobody_kicked(const struct vcpu *vcpu)
 	       !this_cpu_kicked();
 }
 
+static enum outcome handle_prepared(struct vcpu *vcpu, const struct exit_handler *h);
+
+static __noinline enum outcome handle_settled(struct vcpu *vcpu, const struct exit_handler *h)
+{
+	pv_eoi_collect(vcpu);
+	return handle_prepared(vcpu, h);
+}
+
 static __noinline enum outcome handle_in_event(struct vcpu *vcpu, const struct exit_handler *h,
 					       u32 info)
 {
@@ -78,9 +86,11 @@ static __noinline enum outcome handle_in_event(struct vcpu *vcpu, const struct e
 	return h->handle(vcpu);
 }
 
-/* What the table says that the handler needs. */
+/* What the table says that the handler needs, and an EOI that it may have to know of. */
 static __noinline enum outcome handle_prepared(struct vcpu *vcpu, const struct exit_handler *h)
 {
+	if (unlikely(vcpu->pv.eoi_offered))
+		return handle_settled(vcpu, h);
 	if (!(h->flags & EXIT_MAY_REENTER))
 		leave_guest(vcpu);
 	if (h->flags & EXIT_QUALIFIED)
@@ -108,21 +118,11 @@ static __noinline enum outcome handle_odd(struct vcpu *vcpu)
 	return handle_prepared(vcpu, &exit_table[basic]);
 }
 
-/* Its EOI may have come, and an interrupt may have waited for that. Returns the exit's reason. */
-static __noinline u32 collect_eoi(struct vcpu *vcpu)
-{
-	pv_eoi_collect(vcpu);
-	leave_guest(vcpu);
-	return vcpu->exit_reason;
-}
-
 TWICE enum outcome handle(struct vcpu *vcpu, u64 reason)
 {
 	const struct exit_handler *h;
 
 	vcpu->log[vcpu->log_next++] = (u16)reason;
-	if (unlikely(vcpu->pv.eoi_offered))
-		reason = collect_eoi(vcpu);
 	if (unlikely(reason >= VMX_EXIT_REASON_COUNT))
 		return handle_odd(vcpu);
 	vcpu->exits[reason]++;
@@ -144,22 +144,31 @@ TWICE void account(struct vcpu *vcpu, u64 now, struct inside_view *view)
 		inside_entry(view, vcpu, vcpu->exited, now);
 }
 
-/* The run loop has to look at the vCPU, or at the end of its VM. */
-static struct guest_regs *look_first(const struct vcpu *vcpu)
+/* There is more to do on the way to the run loop. */
+static __noinline struct guest_regs *settle_first(struct vcpu *vcpu)
 {
-	if (unlikely(vcpu->vm->state != VM_RUNNING) && vcpu->vm->end == VM_END_CRASH)
+	pv_eoi_settle(vcpu);
+	if (vcpu->vm->state != VM_RUNNING && vcpu->vm->end == VM_END_CRASH)
 		dump_vcpu(vcpu);
 	return NULL;
 }
 
-static __noinline struct guest_regs *step_first(const struct vcpu *vcpu)
+/* The run loop has to look at the vCPU, or at the end of its VM. */
+static inline struct guest_regs *look_first(struct vcpu *vcpu)
+{
+	if (unlikely(vcpu->pv.eoi_offered || vcpu->vm->state != VM_RUNNING))
+		return settle_first(vcpu);
+	return NULL;
+}
+
+static __noinline struct guest_regs *step_first(struct vcpu *vcpu)
 {
 	vcpu_single_step();
 	return look_first(vcpu);
 }
 
 /* What is not to be followed by an entry at once. Its instruction may be done. */
-static __noinline struct guest_regs *look_after(const struct vcpu *vcpu, enum outcome outcome)
+static __noinline struct guest_regs *look_after(struct vcpu *vcpu, enum outcome outcome)
 {
 	if ((outcome & OUTCOME_ADVANCE_BIT) && !advance(vmcs_read(VM_EXIT_INSTRUCTION_LENGTH)))
 		return step_first(vcpu);

@@ -1,4 +1,4 @@
-/* EOIs by memory: offered where nobody needs to know, taken back or done at the next exit. */
+/* EOIs by memory: offered where nobody needs to know, taken back or done at a later exit. */
 #include "tests/unit/pv_rig.h"
 #include "vmm/pv_eoi.h"
 
@@ -55,6 +55,31 @@ static void test_cleared(void **state)
 	assert_int_equal(bit(), 0);
 	some_exit();
 	assert_int_equal(in_service(), -1);
+}
+
+/* An exit that needs no look leaves the offer alone, and one that does finds what has become of it. */
+static void test_left_alone(void **state)
+{
+	(void)state;
+	for (int cleared = 0; cleared < 2; cleared++) {
+		vlapic_post(&rig_vcpu.lapic, 0x41, false);
+		inject(0x41);
+		rig_vcpu.mode = VCPU_IN_GUEST;
+		assert_true(rig_exit(EXIT_CPUID, 0));
+		assert_int_equal(bit(), PV_EOI_BIT);
+		if (cleared)
+			pv_poke(PV_AREA, 0, 1);
+		assert_true(rig_exit(EXIT_CPUID, 0));
+		assert_int_equal(rig_vcpu.mode, VCPU_IN_GUEST);
+		assert_int_equal(in_service(), 0x41);
+		rig_vcpu.mode = VCPU_KICKED; /* by what has come */
+		assert_true(rig_exit(EXIT_CPUID, 0));
+		assert_int_equal(bit(), 0);
+		assert_int_equal(in_service(), cleared ? -1 : 0x41);
+		if (!cleared)
+			vlapic_eoi(&rig_vcpu.lapic);
+		rig_vcpu.mode = VCPU_OUT;
+	}
 }
 
 /* It has not done so yet: the offer is taken back, and an EOI by the register ends it. */
@@ -195,6 +220,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_cleared, interruptible),
+		cmocka_unit_test_setup(test_left_alone, interruptible),
 		cmocka_unit_test_setup(test_taken_back, interruptible),
 		cmocka_unit_test_setup(test_register_all_the_same, interruptible),
 		cmocka_unit_test_setup(test_nested, interruptible),
