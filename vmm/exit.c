@@ -176,19 +176,20 @@ static enum outcome exit_hlt(struct vcpu *vcpu)
 }
 
 /* See PAUSE-loop exiting: somebody else of its VM may be what it waits for. */
-void exit_yield(void)
+bool exit_yield(void)
 {
 	struct cpu *cpu = this_cpu();
+	bool useful = sched_yield_cpu(&vmm.sched, cpu->id);
 
-	if (sched_yield_cpu(&vmm.sched, cpu->id))
+	if (useful)
 		atomic_store_explicit(&cpu->kicked, true, memory_order_relaxed);
+	return useful;
 }
 
 static enum outcome exit_pause(struct vcpu *vcpu)
 {
-	(void)vcpu;
-	exit_yield();
-	return OUTCOME_ADVANCE;
+	vcpu_pause_window(vcpu, exit_yield());
+	return OUTCOME_DONE;
 }
 
 /* clang-format off */
@@ -233,7 +234,7 @@ const struct exit_handler exit_table[VMX_EXIT_REASON_COUNT] = {
 	[EXIT_MONITOR_TRAP_FLAG]   = { exit_unexpected },
 	[EXIT_RESERVED_38]         = { exit_unexpected },
 	[EXIT_MONITOR]             = { exit_undefined },
-	[EXIT_PAUSE]               = { exit_pause },
+	[EXIT_PAUSE]               = { exit_pause, EXIT_MAY_REENTER },
 	[EXIT_ENTRY_MACHINE_CHECK] = { exit_entry_failure },
 	[EXIT_RESERVED_42]         = { exit_unexpected },
 	[EXIT_TPR_BELOW_THRESHOLD] = { exit_nothing }, /* the next entry injects what was held back */

@@ -32,9 +32,9 @@ vmx_exit_fn exit_reenter, exit_reenter_inside;
 
 /*
  * The vCPU on this CPU waits for another of its VM, spinning: let those that wait for a CPU go
- * first.
+ * first. False: there is none.
  */
-void exit_yield(void);
+bool exit_yield(void);
 
 /* What a handler needs, and what it leaves. */
 enum {

@@ -71,7 +71,7 @@ static s64 call_sched_yield(struct vcpu *vcpu, const u64 arg[ARGUMENTS])
 	struct vcpu *target = find_vcpu(vcpu->vm, arg[0]);
 
 	if (target && target != vcpu && atomic_load(&target->mode) == VCPU_OUT)
-		exit_yield();
+		(void)exit_yield();
 	return 0;
 }
 

@@ -14,8 +14,9 @@
  * PAUSEs that are no more than the gap apart are one loop; one that lasts longer than the window (both
  * in TSC ticks) waits for somebody who does not run. A kernel's critical sections are much shorter.
  */
-#define PAUSE_LOOP_GAP    128
-#define PAUSE_LOOP_WINDOW 4096
+#define PAUSE_LOOP_GAP        128
+#define PAUSE_LOOP_WINDOW     4096
+#define PAUSE_LOOP_WINDOW_MAX (16 * PAUSE_LOOP_WINDOW)
 
 /* The order of the register numbers in instructions and exit qualifications. */
 static const u8 reg_offset[16] = {
@@ -45,6 +46,17 @@ void vcpu_set_reg(struct vcpu *vcpu, unsigned int reg, u64 value)
 		vmcs_write(GUEST_RSP, value);
 	else
 		*(u64 *)(void *)((u8 *)&vcpu->regs + reg_offset[reg]) = value;
+}
+
+void vcpu_pause_window(struct vcpu *vcpu, bool useful)
+{
+	u32 longer = MIN(vcpu->pause_window * 2, (u32)PAUSE_LOOP_WINDOW_MAX);
+	u32 window = useful ? PAUSE_LOOP_WINDOW : longer;
+
+	if (window == vcpu->pause_window)
+		return;
+	vcpu->pause_window = window;
+	vmcs_write(PLE_WINDOW, window);
 }
 
 void vcpu_flush_tlb(struct vcpu *vcpu)
@@ -140,6 +152,7 @@ static void init_controls(struct vcpu *vcpu)
 		vmcs_write(XSS_EXITING_BITMAP, 0);
 	if (cpu2 & CPU2_PAUSE_LOOP_EXITING) {
 		vmcs_write(PLE_GAP, PAUSE_LOOP_GAP);
+		vcpu->pause_window = PAUSE_LOOP_WINDOW;
 		vmcs_write(PLE_WINDOW, PAUSE_LOOP_WINDOW);
 	}
 }

@@ -89,6 +89,7 @@ struct vcpu {
 	bool halted_nmi_blocked; /* and were NMIs blocked at that time? */
 	bool nmi_pending;        /* an NMI waits for its turn */
 	bool nmi_in_service;     /* one was given, without virtual NMIs: vcpu_nmi.c */
+	u32 pause_window;        /* what PLE_WINDOW holds */
 	u32 windows;             /* the CPU_*_WINDOW_EXITING that are on */
 	u32 cpu_controls;        /* what PRIMARY_CONTROLS holds, less the windows */
 	u32 cpu2_controls;       /* what SECONDARY_CONTROLS holds */
@@ -196,6 +197,12 @@ void vcpu_single_step(void);
 
 /* The guest's local APIC has another mode now, or may have. @vcpu is loaded. */
 void vcpu_apic_mode_changed(struct vcpu *vcpu);
+
+/*
+ * The vCPU, which is loaded, has spun for too long; was that @useful to another one? If not, it may spin for twice
+ * as long the next time. SDM, "Pause-Loop Exiting" of "Instructions That Cause VM Exits Conditionally".
+ */
+void vcpu_pause_window(struct vcpu *vcpu, bool useful);
 
 /* The guest's linear translations may be stale: drop them. */
 void vcpu_flush_tlb(struct vcpu *vcpu);

@@ -376,6 +376,21 @@ static void at_once(void **state)
 	assert_int_equal(next_after(EXIT_TRIPLE_FAULT), STOPPED);
 }
 
+/* Claim: who spins in vain may spin longer, up to a limit, until it is of use to somebody. */
+static void pause_loop(void **state)
+{
+	u64 first = fake_vmcs_get(PLE_WINDOW);
+
+	(void)state;
+	assert_true(first);
+	for (unsigned int n = 1; n < 8; n++) {
+		assert_true(rig_exit(EXIT_PAUSE, 0));
+		assert_int_equal(fake_vmcs_get(PLE_WINDOW), first << MIN(n, 4u));
+	}
+	vcpu_pause_window(&rig_vcpu, true);
+	assert_int_equal(fake_vmcs_get(PLE_WINDOW), first);
+}
+
 /* Claim: leaf 1 shows OSXSAVE as the guest's own CR4 has it. */
 static void cpuid_osxsave(void **state)
 {
@@ -467,6 +482,7 @@ int main(void)
 		cmocka_unit_test_setup(icebp, rig_start),
 		cmocka_unit_test_setup(cpuid_exit, rig_start),
 		cmocka_unit_test_setup(at_once, rig_start),
+		cmocka_unit_test_setup(pause_loop, rig_start),
 		cmocka_unit_test_setup(cpuid_osxsave, rig_start),
 		cmocka_unit_test_setup(vmcall, rig_start),
 		cmocka_unit_test_setup(hlt, rig_start),
