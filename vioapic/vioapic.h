@@ -1,5 +1,5 @@
 /*
- * The guest's I/O APIC: 24 pins, a redirection table, version 0x20 (with an EOI register).
+ * The guest's I/O APIC: 16 pins, a redirection table, version 0x20 (with an EOI register).
  * Intel 82093AA data sheet, and the I/O APIC section of Intel's chipset manuals for the EOI
  * register.
  *
@@ -13,7 +13,8 @@
 #include "lib/types.h"
 #include "vioapic/vapic_bus.h"
 
-#define VIOAPIC_PINS      24
+/* One for each line that there is: Linux looks at each pin some ten times while it boots. */
+#define VIOAPIC_PINS      16
 #define VIOAPIC_MMIO_BASE 0xfec00000ULL
 #define VIOAPIC_MMIO_SIZE 0x1000
 

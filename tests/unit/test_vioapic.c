@@ -47,9 +47,9 @@ static void test_registers(void **state)
 {
 	(void)state;
 	start(1);
-	assert_int_equal(io_read(1), 0x00170020);
+	assert_int_equal(io_read(1), 0x000f0020);
 	io_write(1, ~0u);
-	assert_int_equal(io_read(1), 0x00170020);
+	assert_int_equal(io_read(1), 0x000f0020);
 	io_write(0, ~0u);
 	assert_int_equal(io_read(0), 0x0f000000);
 	assert_int_equal(io_read(2), 0x0f000000);
