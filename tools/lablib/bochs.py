@@ -207,7 +207,7 @@ def configuration(bochs: Bochs, options: Options, boot_image: Path, serial: str)
         f'romimage: file="{bochs.firmware}"',
         f'vgaromimage: file="{bochs.vgabios}"',
         "fw_cfg: enabled=1",
-        f"cpu: model={options.cpu or MODEL}, count={options.cpus}, ips=100000000, cpuid_freq=ips, reset_on_triple_fault=0, ignore_bad_msrs=1{exclude}",
+        f"cpu: model={options.cpu or MODEL}, count={options.cpus}, ips={options.mhz}000000, cpuid_freq=ips, reset_on_triple_fault=0, ignore_bad_msrs=1{exclude}",
         "clock: sync=none, time0=1000000000",
         "vga: extension=vbe, realtime=0, update_freq=5",
         "sound: driver=dummy",

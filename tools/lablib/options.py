@@ -68,6 +68,7 @@ class Options:
     cpu: str = ""
     cpus: int = 1
     memory: int = 1024
+    mhz: int = 100  # the emulator's clock: instructions in a second of the machine's own time
     esp: Path | None = None
     image: Path | None = None
     disks: list[Disk] = field(default_factory=list)
@@ -94,6 +95,8 @@ class Options:
             raise LabError("--cpus: at least 1")
         if self.memory < 64:
             raise LabError("--memory: at least 64 (MiB)")
+        if not 1 <= self.mhz <= 4000:
+            raise LabError("--mhz: 1 to 4000")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -102,6 +105,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cpu", default="", metavar="MODEL", help="CPU model in the words of the machine (bochs: corei7_skylake_x, kvm: host, tcg: max)")
     parser.add_argument("--cpus", type=int, default=1, metavar="N")
     parser.add_argument("--memory", type=int, default=1024, metavar="MIB")
+    parser.add_argument("--mhz", type=int, default=100, metavar="N", help="clock of the emulated processor (Bochs): instructions in a microsecond of the machine's time")
     parser.add_argument("--esp", type=Path, metavar="DIR", help="folder to boot as an EFI system partition")
     parser.add_argument("--image", type=Path, metavar="FILE", help="disk image to boot (a copy is)")
     parser.add_argument("--disk", action="append", default=[], metavar="FILE[,bus=BUS]", help="further disk; written in place; BUS (QEMU only): virtio, nvme, ahci, ide")
@@ -118,6 +122,7 @@ def from_arguments(arguments: argparse.Namespace) -> Options:
         cpu=arguments.cpu,
         cpus=arguments.cpus,
         memory=arguments.memory,
+        mhz=arguments.mhz,
         esp=arguments.esp,
         image=arguments.image,
         disks=[Disk.parse(text) for text in arguments.disk],
