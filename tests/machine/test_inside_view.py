@@ -2,12 +2,14 @@
 
 import json
 import re
+import shutil
+import subprocess
 from collections import Counter
 
 import pytest
 from lablib.machine import boot
 from support import tiny
-from support.esp import BUILD, make_esp
+from support.esp import BUILD, REPOSITORY, make_esp
 from support.exits import report_of
 from support.times import times_of
 from tracelib import chrome
@@ -199,3 +201,22 @@ def test_what_a_viewer_gets(whole, dumps, number):
             assert event["ph"] == "i"
     assert not any(stacks.values())
     assert +exits == Counter("exit " + dump.reasons[event.what] for events in dump.cpus.values() for event in events if event.kind == "exit")
+
+
+@pytest.mark.long
+def test_vmcs_accesses():
+    """`make VMCS_COUNTS=1`: an image that counts VMREADs and VMWRITEs boots, and short exits take what docs/performance.md says."""
+    subprocess.run(["make", "VMCS_COUNTS=1", "build/lintel-counts.efi"], cwd=REPOSITORY, check=True, capture_output=True)
+    config = "[lintel]\nexit-times = yes\n[vm bench]\nmemory = 16M\nkernel = exitbench.elf\ncmdline = n=500 only=vmcall,wbinvd,xsetbv,inl_from_kernel\ndebug-exit = 0xf4\n"
+    folder = make_esp("inside-counts", config, {"exitbench.elf": BUILD / "exitbench.elf"})
+    image = folder / "EFI/BOOT/BOOTX64.EFI"
+    image.unlink()  # it may be a link to the usual one
+    shutil.copy(BUILD / "lintel-counts.efi", image)
+    with boot(esp=folder, machine="bochs", name="test-inside-counts") as m:
+        m.wait_poweroff(120)
+        log = m.log_text()
+    rows = {name: (int(exits), int(reads) + int(writes)) for name, exits, reads, writes in re.findall(r"lintel:   (\S.*?) +(\d+) +(\d+) +(\d+) +\d+\.\d\d\n", log)}
+    for reason, each in (("VMCALL", 10), ("WBINVD or WBNOINVD", 7), ("XSETBV", 8)):
+        exits, accesses = rows[reason]
+        assert exits >= 500 and accesses / exits == pytest.approx(each, abs=0.2), (reason, rows)
+    assert rows["all"] == tuple(sum(column) for column in zip(*(row for reason, row in rows.items() if reason != "all")))
