@@ -72,18 +72,28 @@ static bool takes_leaf(u64 entry, unsigned int level)
 	return !(entry & PT_PRESENT) || is_leaf(entry, level);
 }
 
-/* Set what maps @addr, as far as one leaf goes; returns the address after it, 0 = out of memory. */
-static u64 set_one(struct pagetable *pt, u64 addr, u64 end, u64 bits)
+/* Set leaves of one table, *@entry at @level and those behind it, as far as they go; returns the address after them. */
+static u64 set_leaves(const struct pagetable *pt, u64 *entry, unsigned int level, u64 addr, u64 end,
+		      u64 bits)
+{
+	do {
+		__atomic_store_n(entry, leaf(pt, addr, level, bits), __ATOMIC_RELEASE);
+		addr += span(level);
+		entry++;
+	} while (slot(addr, level) && fits_leaf(pt, addr, end, level) && takes_leaf(*entry, level));
+	return addr;
+}
+
+/* Set what maps @addr, and what follows it in its table; returns the address after it, 0 = out of memory. */
+static u64 set_some(struct pagetable *pt, u64 addr, u64 end, u64 bits)
 {
 	u64 *table = pt->root;
 
 	for (unsigned int level = pt->levels; table; level--) {
 		u64 *entry = &table[slot(addr, level)];
 
-		if (fits_leaf(pt, addr, end, level) && takes_leaf(*entry, level)) {
-			__atomic_store_n(entry, leaf(pt, addr, level, bits), __ATOMIC_RELEASE);
-			return addr + span(level);
-		}
+		if (fits_leaf(pt, addr, end, level) && takes_leaf(*entry, level))
+			return set_leaves(pt, entry, level, addr, end, bits);
 		table = descend(pt, entry, addr, level);
 	}
 	return 0;
@@ -97,7 +107,7 @@ int pagetable_set(struct pagetable *pt, hpa_t base, u64 size, u64 bits)
 	if (!IS_ALIGNED(base | size, PAGE_SIZE) || base > limit || size > limit - base)
 		return -EINVAL;
 	for (u64 addr = base, end = base + size; addr < end;) {
-		addr = set_one(pt, addr, end, bits);
+		addr = set_some(pt, addr, end, bits);
 		if (!addr)
 			return -ENOMEM;
 	}
