@@ -325,8 +325,10 @@ static enum msr_pass x2apic_pass(u32 msr)
 
 	switch (msr) {
 	case IA32_X2APIC(0x80): return PASS_BOTH; /* TPR */
-	case IA32_X2APIC(0xa0):
-		return vid && registers ? PASS_READ : PASS_NONE;      /* PPR: kept with VID */
+	case IA32_X2APIC(0xa0):                   /* PPR: kept with VID */
+	case IA32_X2APIC(0x100)... IA32_X2APIC(
+		0x170): /* ISR: without VID an EOI by memory may stand */
+		return vid && registers ? PASS_READ : PASS_NONE;
 	case IA32_X2APIC(0xb0):                                       /* EOI */
 	case IA32_X2APIC(0x3f0): return vid ? PASS_WRITE : PASS_NONE; /* self-IPI */
 	}

@@ -329,6 +329,8 @@ static void check_eoi(void)
 	report(cpus[0].irqs[VECTOR] == 100, "of 100 interrupts %u came", cpus[0].irqs[VECTOR]);
 	report(eois_by_memory >= 90, "most end by memory: %u; by the register: %u", eois_by_memory,
 	       eois_by_register);
+	/* A read of the register page is no exit: what has ended is there until the VMM looks. */
+	enable_eoi(&areas);
 	report(lapic_read(LAPIC_ISR + VECTOR / 32 * 16) == 0, "none is in service after it");
 
 	/*

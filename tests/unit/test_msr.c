@@ -190,7 +190,8 @@ static bool read_virtualized(u32 msr, bool registers, bool vid)
 {
 	switch (msr) {
 	case 0x808: return true;
-	case 0x80a: return registers && vid; /* the processor keeps it only with VID */
+	case 0x80a: return registers && vid;           /* the processor keeps it only with VID */
+	case 0x810 ... 0x817: return registers && vid; /* ISR: an EOI by memory may stand */
 	case 0x802:
 	case 0x803:
 	case 0x80d:
@@ -199,7 +200,7 @@ static bool read_virtualized(u32 msr, bool registers, bool vid)
 	case 0x838:
 	case 0x83e: return registers;
 	}
-	return registers && ((msr >= 0x810 && msr <= 0x827) || (msr >= 0x832 && msr <= 0x837));
+	return registers && ((msr >= 0x818 && msr <= 0x827) || (msr >= 0x832 && msr <= 0x837));
 }
 
 static bool write_virtualized(u32 msr, bool vid)
