@@ -43,6 +43,7 @@ def lab(*words) -> subprocess.CompletedProcess:
         (["--esp", "{esp}", "--net", "user,speed=1"], "'speed=1' is neither hostfwd=... nor model=..."),
         (["--esp", "{esp}", "--cpus", "0"], "--cpus: at least 1"),
         (["--esp", "{esp}", "--memory", "1"], "--memory: at least 64 (MiB)"),
+        (["--esp", "{esp}", "--mhz", "0"], "--mhz: 1 to 4000"),
         (["--esp", "{esp}", "--until", "("], "--until (: "),
         (["--esp", "{esp}", "--serial", "tape"], "--serial tape: must be stdio, file:PATH or unix:PATH"),
         (["--esp", "{esp}", "--machine", "abacus"], "invalid choice: 'abacus'"),
