@@ -411,8 +411,11 @@ static inline enum outcome after_write(struct vcpu *vcpu, u32 msr)
 	case IA32_TSC_ADJUST: return alarm_moved(vcpu);
 	case IA32_X2APIC(APIC_ICR):
 		return OUTCOME_DONE; /* for somebody else, or it has kicked this one */
-	case IA32_X2APIC(APIC_EOI):
-	case IA32_APIC_BASE: return vcpu->irq->idle(vcpu) ? OUTCOME_DONE : OUTCOME_ADVANCE;
+	case IA32_APIC_BASE:         /* without the APIC the PIC's interrupt comes in, too */
+		if (unlikely(vpic_pending(&vcpu->vm->machine.pic)))
+			return OUTCOME_ADVANCE;
+		return vcpu->irq->idle(vcpu) ? OUTCOME_DONE : OUTCOME_ADVANCE;
+	case IA32_X2APIC(APIC_EOI): return vcpu->irq->idle(vcpu) ? OUTCOME_DONE : OUTCOME_ADVANCE;
 	default: return OUTCOME_ADVANCE;
 	}
 }

@@ -448,6 +448,19 @@ static void eoi_at_once(void **state)
 	assert_true(goes_on_after(IA32_X2APIC(APIC_EOI), 0));
 }
 
+/* Claim: a local APIC that is switched off lets the PIC's interrupt in: that needs a look. */
+static void apic_off_lets_pic_in(void **state)
+{
+	const u64 off = 0xfee00000 | APIC_BASE_BSP;
+
+	(void)state;
+	vlapic_mmio_write(&rig_vcpu.lapic, APIC_LVT_LINT0, 4, APIC_MASKED);
+	rig_vm->machine.pic.output = true;
+	assert_false(goes_on_after(IA32_APIC_BASE, off));
+	rig_vm->machine.pic.output = false;
+	assert_true(goes_on_after(IA32_APIC_BASE, off));
+}
+
 /* Claim: a TSC that is moved takes an armed deadline along: it is reached sooner or later. */
 static void moved_under_a_deadline(void **state)
 {
@@ -503,6 +516,7 @@ int main(void)
 		cmocka_unit_test_setup(extreme_deadlines, rig_start),
 		cmocka_unit_test_setup(deadline_at_once, rig_start),
 		cmocka_unit_test_setup(eoi_at_once, rig_start),
+		cmocka_unit_test_setup(apic_off_lets_pic_in, rig_start),
 		cmocka_unit_test_setup(moved_under_a_deadline, rig_start),
 		cmocka_unit_test_setup(values, rig_start),
 	};
