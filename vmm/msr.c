@@ -323,12 +323,13 @@ static enum msr_pass x2apic_pass(u32 msr)
 	bool registers = vmx_uses(&vmm.caps, VMX_APIC_REGISTERS);
 	bool vid = vmx_uses(&vmm.caps, VMX_VID);
 
+	/* Without VID an EOI by memory may stand, so that the ISR is not right. */
+	if (msr - IA32_X2APIC(0x100) < 8 && !vid)
+		return PASS_NONE;
 	switch (msr) {
 	case IA32_X2APIC(0x80): return PASS_BOTH; /* TPR */
-	case IA32_X2APIC(0xa0):                   /* PPR: kept with VID */
-	case IA32_X2APIC(0x100)... IA32_X2APIC(
-		0x170): /* ISR: without VID an EOI by memory may stand */
-		return vid && registers ? PASS_READ : PASS_NONE;
+	case IA32_X2APIC(0xa0):
+		return vid && registers ? PASS_READ : PASS_NONE;      /* PPR: kept with VID */
 	case IA32_X2APIC(0xb0):                                       /* EOI */
 	case IA32_X2APIC(0x3f0): return vid ? PASS_WRITE : PASS_NONE; /* self-IPI */
 	}
