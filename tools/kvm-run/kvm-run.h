@@ -39,6 +39,14 @@ void fail(int number, const char *fmt, ...) __attribute__((noreturn, format(prin
 /* load.c: a file in memory of its own, which the caller frees. */
 uint8_t *read_file(const char *path, size_t *size);
 
+/* A segment of an ELF file of either class: bytes in the file, bytes in memory from @address on. */
+struct segment {
+	uint64_t offset, file_size, memory_size, address;
+};
+/* Put @s of the file @path, whose @size bytes are @data, where it belongs, if that is not below @lowest. */
+void load_segment(struct machine *m, const char *path, const uint8_t *data, size_t size,
+		  const struct segment *s, uint64_t lowest);
+
 /* load.c: the image into memory, and what Multiboot says with it; the entry point. */
 #define MULTIBOOT_LOADED 0x2badb002
 #define MULTIBOOT_INFO   0x9000

@@ -39,19 +39,6 @@ static void make_page_tables(struct machine *m)
 		put64(m, directory + 8 * i, i << 21 | ENTRY_2MIB);
 }
 
-static uint64_t load_segment(struct machine *m, const char *path, const uint8_t *data, size_t size,
-			     const Elf64_Phdr *p)
-{
-	if (p->p_offset > size || p->p_filesz > size - p->p_offset || p->p_filesz > p->p_memsz)
-		fail(0, "%s: a segment is not in the file", path);
-	if (p->p_paddr < HIGH_START || p->p_paddr > m->memory_size ||
-	    p->p_memsz > m->memory_size - p->p_paddr)
-		fail(0, "%s: a segment is not in memory (%zu MiB)", path, m->memory_size >> 20);
-	/* The rest of the memory is fresh: zero. */
-	memcpy(m->memory + p->p_paddr, data + p->p_offset, p->p_filesz);
-	return p->p_paddr + p->p_memsz;
-}
-
 /* The entry point; @end: of what the kernel takes. */
 static uint64_t load_elf(struct machine *m, const char *path, uint64_t *end)
 {
@@ -70,8 +57,12 @@ static uint64_t load_elf(struct machine *m, const char *path, uint64_t *end)
 			fail(0, "%s: a program header is not in the file", path);
 		memcpy(&p, data + elf.e_phoff + i * sizeof(p), sizeof(p));
 		if (p.p_type == PT_LOAD) {
-			uint64_t behind = load_segment(m, path, data, size, &p);
+			uint64_t behind = p.p_paddr + p.p_memsz;
 
+			load_segment(
+				m, path, data, size,
+				&(struct segment){ p.p_offset, p.p_filesz, p.p_memsz, p.p_paddr },
+				HIGH_START);
 			*end = behind > *end ? behind : *end;
 		}
 	}

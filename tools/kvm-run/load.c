@@ -49,16 +49,16 @@ static bool has_multiboot_header(const uint8_t *data, size_t size)
 	return false;
 }
 
-static void load_segment(struct machine *m, const char *path, const uint8_t *data, size_t size,
-			 const Elf32_Phdr *p)
+void load_segment(struct machine *m, const char *path, const uint8_t *data, size_t size,
+		  const struct segment *s, uint64_t lowest)
 {
-	if (p->p_offset > size || p->p_filesz > size - p->p_offset || p->p_filesz > p->p_memsz)
+	if (s->offset > size || s->file_size > size - s->offset || s->file_size > s->memory_size)
 		fail(0, "%s: a segment is not in the file", path);
-	if (p->p_paddr < LOWEST || p->p_paddr > m->memory_size ||
-	    p->p_memsz > m->memory_size - p->p_paddr)
+	if (s->address < lowest || s->address > m->memory_size ||
+	    s->memory_size > m->memory_size - s->address)
 		fail(0, "%s: a segment is not in memory (%zu MiB)", path, m->memory_size >> 20);
-	memcpy(m->memory + p->p_paddr, data + p->p_offset, p->p_filesz);
-	memset(m->memory + p->p_paddr + p->p_filesz, 0, p->p_memsz - p->p_filesz);
+	memcpy(m->memory + s->address, data + s->offset, s->file_size);
+	memset(m->memory + s->address + s->file_size, 0, s->memory_size - s->file_size);
 }
 
 static uint32_t load_elf(struct machine *m, const char *path)
@@ -79,7 +79,10 @@ static uint32_t load_elf(struct machine *m, const char *path)
 			fail(0, "%s: a program header is not in the file", path);
 		memcpy(&p, data + at, sizeof(p));
 		if (p.p_type == PT_LOAD)
-			load_segment(m, path, data, size, &p);
+			load_segment(
+				m, path, data, size,
+				&(struct segment){ p.p_offset, p.p_filesz, p.p_memsz, p.p_paddr },
+				LOWEST);
 	}
 	free(data);
 	return elf.e_entry;
