@@ -8,6 +8,9 @@ struct cpuid_regs {
 	u32 eax, ebx, ecx, edx;
 };
 
+/* A deadline in TSC ticks that never comes. */
+#define TSC_NEVER (~0ULL)
+
 #if __STDC_HOSTED__
 
 /* Host tests bring a processor of their own: tests/unit/fake_x86.h. */

@@ -1,16 +1,9 @@
 #include "vmm/iocpu.h"
 #include "lib/printk.h"
+#include "lib/x86.h"
 #include "vmm/ap.h"
 #include "vmm/host.h"
-#include "vmm/hostdev.h"
-#include "vmm/vm.h"
-
-/*
- * It sleeps after so long without work: long enough for a guest that has got the answers to a batch of requests
- * to look at them all and send the next batch, also if it computes a little in between. The CPU has nothing else
- * to do: only power is at stake.
- */
-#define PATIENCE_HZ 100
+#include "vmm/vm_config.h"
 
 static int io_cpu = IOCPU_NONE;
 static atomic_bool asleep;
@@ -50,44 +43,16 @@ void iocpu_wake(void)
 		host_kick(cpu_by_id((unsigned int)io_cpu));
 }
 
-static bool poll_vms(bool go_on)
-{
-	bool found = false;
-
-	for (unsigned int i = 0; i < vmm.vms; i++)
-		found |= vm_poll(&vmm.vm[i], go_on);
-	return found;
-}
-
 /*
  * Kicks are asked for again first, and what has been added without one is looked at; "asleep" comes before, so
  * that the kick which follows is not missed.
  */
-static void sleep(struct cpu *cpu)
+void iocpu_sleep(struct cpu *cpu, void (*last_look)(void))
 {
 	atomic_store(&cpu->kicked, false);
 	atomic_store(&asleep, true);
-	poll_vms(false);
+	last_look();
 	if (atomic_load(&asleep) && !atomic_load(&cpu->kicked))
-		host_idle(~0ULL);
+		host_idle(TSC_NEVER);
 	atomic_store(&asleep, false);
-}
-
-void iocpu_run(struct cpu *cpu)
-{
-	u64 busy = 0;
-
-	pr_info("cpu: CPU %u polls queues and devices\n", cpu->id);
-	for (;;) {
-		u64 now = rdtsc();
-
-		irq_window();
-		hostdev_poll();
-		if (poll_vms(true))
-			busy = now;
-		else if (now - busy > vmm.tsc_hz / PATIENCE_HZ)
-			sleep(cpu);
-		else
-			cpu_pause();
-	}
 }

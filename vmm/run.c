@@ -10,6 +10,7 @@
 #include "vmm/iocpu.h"
 #include "vmm/hostdev.h"
 #include "vmm/life.h"
+#include "vmm/poll.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
 #include "vmx/controls.h"
@@ -22,7 +23,8 @@ void run_quit(void)
 	life_quit();
 }
 
-_Static_assert(SCHED_NEVER == VDEV_NEVER, "an alarm that never comes is nothing to wake for");
+_Static_assert(SCHED_NEVER == VDEV_NEVER && SCHED_NEVER == TSC_NEVER,
+	       "what never comes is nothing to wake for");
 
 /* Fire the local APIC's timer if it is due. Returns the host TSC when it is, the next time. */
 TWICE u64 run_timers(struct vcpu *vcpu, u64 now)
@@ -300,7 +302,7 @@ void run_ap(struct cpu *cpu)
 	while (!atomic_load(&begun))
 		host_idle(SCHED_NEVER);
 	if (iocpu_is(cpu))
-		iocpu_run(cpu);
+		poll_for_ever(cpu);
 	run_cpu(cpu);
 }
 
