@@ -15,7 +15,6 @@
 #include "vmm/hostdev_irq.h"
 #include "vmm/hostpt.h"
 #include "vmm/mem.h"
-#include "vmm/sched.h"
 #include "vmm/tsc.h"
 
 #define DMA_LIMIT      GIB(4)
@@ -251,10 +250,10 @@ u64 hostdev_tend(void)
 	u64 now;
 
 	if (!nr_disks && !nr_nics)
-		return SCHED_NEVER;
+		return TSC_NEVER;
 	now = rdtsc();
 	if (now >= atomic_load_explicit(&active_until, memory_order_relaxed) && !nic_in_use())
-		return SCHED_NEVER;
+		return TSC_NEVER;
 	if (now - polled >= period) {
 		polled = now;
 		hostdev_irq_tick();

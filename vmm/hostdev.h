@@ -25,7 +25,7 @@ struct nic *hostdev_nic(unsigned int index);
 /*
  * Poll all of them some ten times a second, and some thousand times if one has no interrupt: as long as a disk has
  * something to do (two minutes, if its driver does not tell: block_ops.busy), or a NIC is in use. For the boot
- * CPU's run loop, which comes along when it has a reason to; returns the host TSC at which it has to.
+ * CPU's run loop, which comes along when it has a reason to; returns the host TSC at which it has to, or TSC_NEVER.
  */
 u64 hostdev_tend(void);
 

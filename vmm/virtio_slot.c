@@ -1,7 +1,6 @@
 #include "vmm/virtio_slot.h"
 #include "lib/printk.h"
 #include "vioapic/apic_regs.h"
-#include "vmm/hide.h"
 #include "vmm/iocpu.h"
 #include "vmm/vm.h"
 
@@ -77,7 +76,7 @@ void virtio_slot_init(struct virtio_slot *slot, struct vm *vm, unsigned int numb
 			  .msi = virtio_slot_msi,
 			  .intx = virtio_slot_intx,
 			  .kicked = on_kicked,
-			  .hidden = hide_virtio(vm->config->hide) },
+			  .hidden = vm->config->hide >> CONFIG_HIDE_VIRTIO_SHIFT },
 	};
 }
 

@@ -29,6 +29,9 @@ enum config_interrupts { INTERRUPTS_AUTO, INTERRUPTS_SOFTWARE, INTERRUPTS_QUIET 
 enum config_selftest { SELFTEST_NO, SELFTEST_YES, SELFTEST_DRIVERS };
 enum config_restart { RESTART_NEVER, RESTART_ON_CRASH, RESTART_ALWAYS };
 
+/* In the bits of `hide`: features of CPUs stand below, those of virtio devices from here on. */
+#define CONFIG_HIDE_VIRTIO_SHIFT 32
+
 /*
  * Optional VT-x features that can be kept from use (`mask = ...`), and features of CPUs and virtio
  * devices that can be kept from a guest (`hide = ...`), are bits of their owners: vmx/features.h
