@@ -4,7 +4,6 @@
  */
 #include "vmm/cr.h"
 #include "lib/guest_mem.h"
-#include "vmm/exit.h"
 #include "vmm/vm.h"
 #include "vmx/controls.h"
 

@@ -3,6 +3,7 @@
 #define VMM_CR_H
 
 #include "lib/types.h"
+#include "vmm/outcome.h"
 #include "vmm/vcpu.h"
 
 /* Masks, shadows and registers in the current VMCS, so that the guest sees @cr0 and @cr4. */
@@ -11,5 +12,9 @@ void cr_init(const struct vcpu *vcpu, u64 cr0, u64 cr4);
 /* What the guest of the current VMCS reads from CR0 and CR4. */
 u64 cr0_seen(void);
 u64 cr4_seen(void);
+
+/* Exits: control-register accesses, and XSETBV. */
+enum outcome exit_cr_access(struct vcpu *vcpu);
+enum outcome exit_xsetbv(struct vcpu *vcpu);
 
 #endif

@@ -8,6 +8,7 @@
 #include "vmm/hostdev.h"
 #include "vmm/mem.h"
 #include "vmm/vm.h"
+#include "vmm/vm_memory.h"
 
 #define MAX_PARTS    256 /* of the machine */
 #define READ_SECONDS 100 /* drivers give up before that */

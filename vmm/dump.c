@@ -7,6 +7,7 @@
 #include "vmm/exit_stats.h"
 #include "vmm/gva.h"
 #include "vmm/inside.h"
+#include "vmm/machine.h"
 #include "vmm/machine_net.h"
 #include "vmm/vm.h"
 
@@ -133,8 +134,6 @@ static void dump_device(u64 count, const char *kind, const char *name)
 
 static void dump_devices(const struct vm *vm)
 {
-	const struct machine *m = &vm->machine;
-
 	pr_info("vm %s: accesses to devices\n", vm->config->name);
 	for (unsigned int i = 0; i < vm->pio.ranges; i++)
 		dump_device(vm->pio.range[i].accesses, "port", vm->pio.range[i].name);
@@ -142,7 +141,7 @@ static void dump_devices(const struct vm *vm)
 	dump_device(lapic_accesses(vm), "mmio", "lapic");
 	for (unsigned int i = 0; i < vm->mmio.ranges; i++)
 		dump_device(vm->mmio.range[i].accesses, "mmio", vm->mmio.range[i].name);
-	dump_device(m->mmio_unclaimed, "mmio", "(nothing there)");
+	dump_device(vm->mmio.unclaimed, "mmio", "(nothing there)");
 }
 
 static void dump_count(u64 count, unsigned int disk, const char *what)
@@ -153,7 +152,7 @@ static void dump_count(u64 count, unsigned int disk, const char *what)
 
 static void dump_disks(const struct vm *vm)
 {
-	const struct machine_disks *m = &vm->machine.disks;
+	const struct machine_disks *m = &vm->machine->disks;
 
 	for (unsigned int i = 0; i < m->cards; i++) {
 		const struct virtio_blk *blk = &m->card[i]->blk;

@@ -1,6 +1,8 @@
 #include "vmm/exit.h"
 #include "lib/printk.h"
 #include "lib/x86.h"
+#include "vmm/cr.h"
+#include "vmm/msr.h"
 #include "vmm/panic.h"
 #include "vmm/trap.h"
 #include "vmm/vcpu_irq.h"
@@ -179,7 +181,7 @@ static enum outcome exit_hlt(struct vcpu *vcpu)
 bool exit_yield(void)
 {
 	struct cpu *cpu = this_cpu();
-	bool useful = sched_yield_cpu(&vmm.sched, cpu->id);
+	bool useful = sched_yield_cpu(&scheduler, cpu->id);
 
 	if (useful)
 		atomic_store_explicit(&cpu->kicked, true, memory_order_relaxed);

@@ -5,23 +5,8 @@
 #define VMM_EXIT_H
 
 #include "lib/types.h"
+#include "vmm/outcome.h"
 #include "vmm/vcpu.h"
-
-/* OUTCOME_* in bits, so that each question about it is one test. */
-#define OUTCOME_AT_ONCE_BIT 0x1u
-#define OUTCOME_ADVANCE_BIT 0x2u
-
-enum outcome {
-	OUTCOME_RESUME = 0, /* enter the guest again as it is */
-	/*
-	 * The same, and nothing that the run loop looks after has changed (events, local APIC, timers, HLT),
-	 * but for what has kicked the vCPU or its CPU: the guest may be entered again at once.
-	 */
-	OUTCOME_REENTER = OUTCOME_AT_ONCE_BIT,
-	OUTCOME_ADVANCE = OUTCOME_ADVANCE_BIT, /* the instruction is done: go on behind it */
-	OUTCOME_DONE = OUTCOME_ADVANCE_BIT | OUTCOME_AT_ONCE_BIT, /* both */
-	OUTCOME_STOP = 0x4u,                                      /* vm_stop has been called */
-};
 
 /*
  * For vmx_run: handle the exit of the vCPU that @regs belong to, whose VMCS is the current one. @regs: enter it
@@ -59,17 +44,16 @@ void exit_log_dump(void);
 enum outcome exit_unexpected(struct vcpu *vcpu);
 enum outcome exit_entry_failure(struct vcpu *vcpu);
 
-/* Handlers that live in files of their own. */
-enum outcome exit_msr_read(struct vcpu *vcpu);
-enum outcome exit_msr_write(struct vcpu *vcpu);
-enum outcome exit_cr_access(struct vcpu *vcpu);
+/* Handlers in files of their own. Those of MSRs and control registers are the vCPU's: msr.h, cr.h. */
 enum outcome exit_io(struct vcpu *vcpu);
 enum outcome exit_ept_violation(struct vcpu *vcpu);
 enum outcome exit_vmcall(struct vcpu *vcpu);
-enum outcome exit_xsetbv(struct vcpu *vcpu);
 enum outcome exit_apic_access(struct vcpu *vcpu);
 enum outcome exit_apic_write(struct vcpu *vcpu);
 enum outcome exit_virtualized_eoi(struct vcpu *vcpu);
+
+/* The instruction of @length bytes at RIP is done: go on behind it. */
+void exit_advance(u64 length);
 
 /*
  * Do the guest's present instruction, which accesses the device memory at @gpa, in place of the

@@ -6,9 +6,11 @@
 #include "vmm/dump.h"
 #include "vmm/exit_stats.h"
 #include "vmm/host.h"
+#include "vmm/mem.h"
 #include "vmm/trace_dump.h"
 #include "vmm/virtio_watch.h"
 #include "vmm/vm.h"
+#include "vmm/vm_memory.h"
 
 atomic_uint inside_wanted;
 

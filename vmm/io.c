@@ -2,6 +2,7 @@
 #include "vmm/exit.h"
 #include "vmm/gva.h"
 #include "vmm/pio.h"
+#include "vmm/vcpus.h"
 #include "vmm/vm.h"
 #include "vmx/controls.h"
 
@@ -79,8 +80,8 @@ static void port_write(struct vcpu *vcpu, u16 port, u8 size, u32 value)
 
 	spin_lock(&vm->lock);
 	pio_write(&vm->pio, port, size, value);
-	if (unlikely(vm->machine.console.refused))
-		machine_console_hold(vcpu);
+	if (unlikely(vm->console_refused))
+		vcpu_hold(vcpu);
 	spin_unlock(&vm->lock);
 }
 

@@ -7,9 +7,12 @@
 #include "vmm/host.h"
 #include "vmm/iocpu.h"
 #include "vmm/placement.h"
-#include "vmm/vcpu.h"
+#include "vmm/vcpus.h"
+#include "vmm/machine_disk.h"
 #include "vmm/vm.h"
+#include "vmm/vm_events.h"
 #include "vmm/vm_memory.h"
+#include "vmm/vm_start.h"
 
 /* A VM that has lived for less than this has lived shortly; how often that counts at most. */
 #define SHORT_LIFE_SECONDS 10
@@ -60,7 +63,7 @@ static void reap(struct vm *vm, u64 now)
 	 * The CPU that lets go of its last vCPU kicks this one, and so does the one that sees to the last request
 	 * of a disk. That may have woken a vCPU before the disks were stopped: so that is looked at again.
 	 */
-	if (!vm_has_left_cpus(vm) || !machine_disks_stop(vm) || !vm_has_left_cpus(vm))
+	if (!vcpus_have_left(vm) || !machine_disks_stop(vm) || !vcpus_have_left(vm))
 		return;
 	vm_drain_console(vm);
 	dump_end(vm);

@@ -3,7 +3,6 @@
 #include "vmm/host.h"
 #include "vmm/machine_net.h"
 #include "vmm/machine_rng.h"
-#include "vmm/vcpu.h"
 #include "vmm/vm.h"
 
 /* --- what devices ask of the machine: struct vdev_env --- */
@@ -19,18 +18,18 @@ static u64 env_now(void *ctx)
 static void env_set_line(void *ctx, unsigned int line, bool level)
 {
 	struct vm *vm = ctx;
-	struct machine *m = &vm->machine;
+	struct machine *m = vm->machine;
 	unsigned int pin = line ? line : 2;
 	u16 bit = (u16)(1u << (line & 15));
 
 	if (line >= VPIC_LINES || !!(m->lines & bit) == level)
 		return;
 	m->lines ^= bit;
-	vpic_set_line(&m->pic, line, level);
+	vpic_set_line(&vm->pic, line, level);
 	if (level)
-		vioapic_assert(&m->ioapic, pin);
+		vioapic_assert(&vm->ioapic, pin);
 	else
-		vioapic_deassert(&m->ioapic, pin);
+		vioapic_deassert(&vm->ioapic, pin);
 }
 
 static void env_set_timer(void *ctx, struct vdev_timer *timer, u64 deadline)
@@ -43,15 +42,13 @@ static void env_set_timer(void *ctx, struct vdev_timer *timer, u64 deadline)
 		host_kick(vm->cpu); /* which waits for a later one: vm_run_timers */
 }
 
-/* The vPIC's INTR has risen: it goes to every vCPU whose local APIC lets it through. */
+/* The vPIC's INTR. */
 static void on_pic(void *ctx, bool level)
 {
-	struct vm *vm = ctx;
+	const struct vm *vm = ctx;
 
-	for (unsigned int i = 0; level && i < vm->vcpus; i++) {
-		if (vlapic_accepts_pic(&vm->vcpu[i]->lapic))
-			vcpu_kick(vm->vcpu[i]);
-	}
+	if (level)
+		vm->vcpu_ops->pic_raised(vm);
 }
 
 /* --- what devices do to the VM --- */
@@ -119,7 +116,7 @@ static const struct mmio_ops ioapic_mmio = { ioapic_read, ioapic_write };
 
 static void init_devices(struct vm *vm, u64 epoch)
 {
-	struct machine *m = &vm->machine;
+	struct machine *m = vm->machine;
 	u64 ram = guest_mem_size(&vm->mem);
 	struct vrtc_config rtc = {
 		.epoch = epoch,
@@ -127,8 +124,8 @@ static void init_devices(struct vm *vm, u64 epoch)
 		.ram_above_4g = ram - MIN(ram, MACHINE_HOLE_START),
 	};
 
-	vioapic_init(&m->ioapic, &vm->bus);
-	vpic_init(&m->pic, on_pic, vm);
+	vioapic_init(&vm->ioapic, &vm->bus);
+	vpic_init(&vm->pic, on_pic, vm);
 	vpit_init(&m->pit, &vm->env);
 	vrtc_init(&m->rtc, &vm->env, &rtc);
 	vacpi_pm_init(&m->pm, &vm->env, &pm_ops, vm);
@@ -138,12 +135,12 @@ static void init_devices(struct vm *vm, u64 epoch)
 
 void machine_polls(struct vm *vm, struct virtio_device *dev)
 {
-	vm->machine.polled[vm->machine.polleds++] = dev;
+	vm->machine->polled[vm->machine->polleds++] = dev;
 }
 
 bool machine_poll(struct vm *vm, bool go_on)
 {
-	struct machine *m = &vm->machine;
+	struct machine *m = vm->machine;
 	bool found = false;
 
 	for (unsigned int i = 0; i < m->polleds; i++) {
@@ -160,7 +157,7 @@ bool machine_has_pci(const struct vm_config *c)
 
 int machine_init(struct vm *vm, u64 epoch)
 {
-	struct machine *m = &vm->machine;
+	struct machine *m = vm->machine;
 	struct pio_bus *pio = &vm->pio;
 	int err;
 
@@ -190,16 +187,16 @@ int machine_init(struct vm *vm, u64 epoch)
 		return err;
 	pio_register(pio, MACHINE_PM_BASE, VACPI_PM_PORTS, &vacpi_pm_pio, &m->pm, "acpi-pm");
 	pio_register(pio, VPCI_BASE, VPCI_PORTS, &vpci_pio, &m->pci, "pci");
-	pio_register(pio, 0x20, 2, &vpic_master_ops, &m->pic, "pic");
-	pio_register(pio, 0xa0, 2, &vpic_slave_ops, &m->pic, "pic2");
-	pio_register(pio, 0x4d0, 2, &vpic_elcr_ops, &m->pic, "elcr");
+	pio_register(pio, 0x20, 2, &vpic_master_ops, &vm->pic, "pic");
+	pio_register(pio, 0xa0, 2, &vpic_slave_ops, &vm->pic, "pic2");
+	pio_register(pio, 0x4d0, 2, &vpic_elcr_ops, &vm->pic, "elcr");
 	pio_register(pio, VPIT_BASE, VPIT_PORTS, &vpit_pio, &m->pit, "pit");
 	pio_register(pio, VPIT_CONTROL_PORT, 1, &vpit_control_pio, &m->pit, "pit-control");
 	pio_register(pio, VRTC_BASE, VRTC_PORTS, &vrtc_pio, &m->rtc, "rtc");
 	pio_register(pio, VRESET_I8042_DATA, 1, &vreset_i8042_data_pio, &m->reset, "i8042-data");
 	pio_register(pio, VRESET_I8042_COMMAND, 1, &vreset_i8042_command_pio, &m->reset, "i8042");
 	pio_register(pio, 0x80, 1, &post_pio, NULL, "post");
-	mmio_register(&vm->mmio, VIOAPIC_MMIO_BASE, VIOAPIC_MMIO_SIZE, &ioapic_mmio, &m->ioapic,
+	mmio_register(&vm->mmio, VIOAPIC_MMIO_BASE, VIOAPIC_MMIO_SIZE, &ioapic_mmio, &vm->ioapic,
 		      "ioapic");
 	if (vm->config->debug_exit)
 		pio_register(pio, vm->config->debug_exit, 1, &debug_exit_pio, vm, "debug-exit");

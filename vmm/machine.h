@@ -1,10 +1,11 @@
-/* The PC that a guest finds: which devices there are, where, and how they are wired. */
+/*
+ * The PC that a guest finds: which devices there are, where, and how they are wired. (The interrupt controllers,
+ * which vCPUs ask too, are in struct vm itself.)
+ */
 #ifndef VMM_MACHINE_H
 #define VMM_MACHINE_H
 
 #include "lib/types.h"
-#include "vioapic/vioapic.h"
-#include "vioapic/vpic.h"
 #include "vmm/machine_console.h"
 #include "vmm/machine_disk.h"
 #include "vmm/vacpi_pm.h"
@@ -25,8 +26,6 @@
 #define MACHINE_HOLE_END   0x100000000ULL
 
 struct machine {
-	struct vioapic ioapic;
-	struct vpic pic;
 	struct vpit pit;
 	struct vrtc rtc;
 	struct machine_console console;
@@ -34,8 +33,7 @@ struct machine {
 	struct vacpi_pm pm;
 	struct vreset reset;
 	struct vpci pci;
-	u64 mmio_unclaimed; /* accesses, for the table of exits */
-	u16 lines;          /* levels of the ISA lines as devices drive them */
+	u16 lines; /* levels of the ISA lines as devices drive them */
 	struct virtio_device
 		*polled[MACHINE_POLLED]; /* what an I/O CPU looks at: disks and cards */
 	unsigned int polleds;

@@ -1,8 +1,10 @@
 #include "vmm/machine_console.h"
 #include "lib/errno.h"
 #include "vmm/console.h"
-#include "vmm/vcpu.h"
+#include "vmm/machine.h"
+#include "vmm/mem.h"
 #include "vmm/vm.h"
+#include "vmm/vm_memory.h"
 
 #define CONSOLE_SLOT 1
 
@@ -12,7 +14,7 @@ static size_t on_tx(void *ctx, const u8 *data, size_t len)
 	size_t taken = console_guest_write(vm->id, data, len);
 
 	if (taken < len)
-		vm->machine.console.refused = true;
+		vm->console_refused = true;
 	return taken;
 }
 
@@ -31,12 +33,12 @@ static size_t on_virtio_rx(void *ctx, u8 *data, size_t len)
 {
 	const struct vm *vm = ctx;
 
-	return virtio_gets_input(&vm->machine.console) ? console_guest_read(vm->id, data, len) : 0;
+	return virtio_gets_input(&vm->machine->console) ? console_guest_read(vm->id, data, len) : 0;
 }
 
 void machine_console_input(struct vm *vm)
 {
-	struct machine_console *m = &vm->machine.console;
+	struct machine_console *m = &vm->machine->console;
 	u8 byte;
 
 	if (virtio_gets_input(m)) {
@@ -55,45 +57,29 @@ static void on_uart_rx_room(void *ctx)
 
 bool machine_console_full(const struct vm *vm)
 {
-	const struct machine_console *m = &vm->machine.console;
+	const struct machine_console *m = &vm->machine->console;
 
 	return vuart_tx_full(&m->uart) || (m->card && virtio_console_tx_full(&m->card->console));
 }
 
 bool machine_console_pending(const struct vm *vm)
 {
-	const struct machine_console *m = &vm->machine.console;
+	const struct machine_console *m = &vm->machine->console;
 
 	return vuart_tx_pending(&m->uart) ||
 	       (m->card && virtio_console_tx_pending(&m->card->console));
 }
 
-void machine_console_hold(struct vcpu *vcpu)
-{
-	vcpu->vm->machine.console.refused = false;
-	if (machine_console_full(vcpu->vm))
-		atomic_store(&vcpu->held, true);
-}
-
-/* vCPUs that wait for room may go on once there is some. */
-static void release_held(struct vm *vm)
-{
-	for (unsigned int i = 0; i < vm->vcpus; i++) {
-		if (atomic_exchange(&vm->vcpu[i]->held, false))
-			vcpu_kick(vm->vcpu[i]);
-	}
-}
-
 void machine_console_output(struct vm *vm)
 {
-	struct machine_console *m = &vm->machine.console;
+	struct machine_console *m = &vm->machine->console;
 
 	vuart_tx_resume(&m->uart);
 	if (m->card)
 		virtio_console_output(&m->card->console);
-	m->refused = false; /* whoever sent it waits already */
+	vm->console_refused = false; /* whoever sent it waits already */
 	if (!machine_console_full(vm))
-		release_held(vm);
+		vm->vcpu_ops->let_go_on(vm);
 }
 
 static const struct vuart_ops uart_ops = { .tx = on_tx, .rx_room = on_uart_rx_room };
@@ -110,13 +96,13 @@ static int plug_card(struct vm *vm)
 	virtio_slot_init(&card->slot, vm, CONSOLE_SLOT);
 	virtio_console_init(&card->console, &card->slot.host, &virtio_ops, vm);
 	virtio_slot_plug(&card->slot, &card->console.dev, "virtio-console");
-	vm->machine.console.card = card;
+	vm->machine->console.card = card;
 	return 0;
 }
 
 int machine_console_init(struct vm *vm)
 {
-	struct machine_console *m = &vm->machine.console;
+	struct machine_console *m = &vm->machine->console;
 
 	vuart_init(&m->uart, &vm->env, &uart_ops, vm, MACHINE_COM1_LINE);
 	/* First of all ports: it is looked up most where there is nothing better. */

@@ -11,7 +11,6 @@
 #include "vmm/virtio_slot.h"
 #include "vmm/vuart.h"
 
-struct vcpu;
 struct vm;
 
 /* In memory of the VM's own. */
@@ -23,7 +22,6 @@ struct virtio_console_card {
 struct machine_console {
 	struct vuart uart;
 	struct virtio_console_card *card; /* NULL: there is none */
-	bool refused;                     /* the line has not taken all that was just sent */
 };
 
 /* Make the devices and plug them in. -ENOMEM. */
@@ -32,13 +30,6 @@ int machine_console_init(struct vm *vm) __must_check;
 /* The operator has typed; the line has room again. */
 void machine_console_input(struct vm *vm);
 void machine_console_output(struct vm *vm);
-
-/*
- * To be called by the vCPU whose access made the line refuse something. If it has filled a transmitter
- * it has to wait for room: the UART could tell it so by LSR, but Linux's console waits 10 ms and then
- * writes all the same; on the virtio console it spins. This way no byte is lost, and no time.
- */
-void machine_console_hold(struct vcpu *vcpu);
 
 /* Is a transmitter full, and the line busy? */
 bool machine_console_full(const struct vm *vm);

@@ -1,9 +1,12 @@
+#include "vmm/machine.h"
 #include "vmm/machine_disk.h"
 #include "lib/errno.h"
 #include "lib/printk.h"
 #include "vmm/disks.h"
 #include "vmm/host.h"
+#include "vmm/mem.h"
 #include "vmm/vm.h"
+#include "vmm/vm_memory.h"
 
 #define DISK_SLOT 2 /* the first one's */
 
@@ -14,7 +17,7 @@
 static void on_completed(void *ctx)
 {
 	struct vm *vm = ctx;
-	struct machine_disks *m = &vm->machine.disks;
+	struct machine_disks *m = &vm->machine->disks;
 
 	spin_lock(&vm->lock);
 	for (unsigned int i = 0; i < m->cards; i++) {
@@ -49,7 +52,7 @@ static int plug(struct vm *vm, unsigned int n)
 	virtio_slot_init(&card->slot, vm, DISK_SLOT + n);
 	virtio_blk_init(&card->blk, &card->slot.host, disk, queues, &blk_ops, vm);
 	virtio_slot_plug(&card->slot, &card->blk.dev, names[n]);
-	vm->machine.disks.card[n] = card;
+	vm->machine->disks.card[n] = card;
 	machine_polls(vm, &card->blk.dev);
 	return 0;
 }
@@ -64,14 +67,14 @@ int machine_disks_init(struct vm *vm)
 	if (err)
 		return err;
 	spin_lock(&vm->lock);
-	vm->machine.disks.cards = vm->config->disks;
+	vm->machine->disks.cards = vm->config->disks;
 	spin_unlock(&vm->lock);
 	return 0;
 }
 
 bool machine_disks_stop(struct vm *vm)
 {
-	struct machine_disks *m = &vm->machine.disks;
+	struct machine_disks *m = &vm->machine->disks;
 	bool busy = false;
 
 	spin_lock(&vm->lock);
@@ -86,6 +89,6 @@ bool machine_disks_stop(struct vm *vm)
 void machine_disks_forget(struct vm *vm)
 {
 	spin_lock(&vm->lock);
-	vm->machine.disks.cards = 0;
+	vm->machine->disks.cards = 0;
 	spin_unlock(&vm->lock);
 }

@@ -1,9 +1,13 @@
+#include "vmm/cpu.h"
+#include "vmm/machine.h"
 #include "vmm/machine_net.h"
 #include "lib/errno.h"
 #include "lib/print.h"
 #include "lib/printk.h"
+#include "vmm/mem.h"
 #include "vmm/networks.h"
 #include "vmm/vm.h"
+#include "vmm/vm_memory.h"
 
 #define NET_SLOT 6
 #define NET_MTU  ETH_MTU

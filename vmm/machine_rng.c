@@ -1,7 +1,9 @@
 #include "vmm/machine_rng.h"
 #include "lib/errno.h"
 #include "lib/string.h"
+#include "vmm/mem.h"
 #include "vmm/vm.h"
+#include "vmm/vm_memory.h"
 
 #define RNG_SLOT 14 /* behind disks and network cards */
 

@@ -15,6 +15,7 @@
 #include "vmm/hostdev.h"
 #include "vmm/hostpt.h"
 #include "vmm/inside.h"
+#include "vmm/machine.h"
 #include "vmm/mem.h"
 #include "vmm/networks.h"
 #include "vmm/panic.h"
@@ -53,27 +54,6 @@ static void __noreturn finish(const struct boot_info *info, bool failed)
 	pr_info("nothing left to run; the machine stays on (idle = stay)\n");
 	power_drain();
 	cpu_halt();
-}
-
-/* SDM, "Branch Predictors": CPUID.07H:EDX[26]. */
-static bool has_ibpb(void)
-{
-	return cpuid(0, 0).eax >= 7 && (cpuid(7, 0).edx & BIT(26));
-}
-
-static void read_mtrrs(struct mtrr *mtrr)
-{
-	*mtrr = (struct mtrr){ 0 };
-	if (!(cpuid(1, 0).edx & BIT(12)))
-		return;
-	mtrr->cap = rdmsr(IA32_MTRRCAP);
-	mtrr->def_type = rdmsr(IA32_MTRR_DEF_TYPE);
-	for (unsigned int i = 0; mtrr_has_fixed(mtrr) && i < MTRR_FIXED; i++)
-		mtrr->fixed[i] = rdmsr(mtrr_fixed_msr[i]);
-	for (unsigned int i = 0; i < mtrr_variable_count(mtrr); i++) {
-		mtrr->variable[i].base = rdmsr(IA32_MTRR_PHYSBASE(i));
-		mtrr->variable[i].mask = rdmsr(IA32_MTRR_PHYSMASK(i));
-	}
 }
 
 /* VMX root operation on this CPU, which has to be like the one whose capabilities were read. */
@@ -174,16 +154,19 @@ static void selftest(void)
 
 static void make_vms(const struct config *config)
 {
-	u64 size = MAX(config->vms, 1u) * sizeof(*vmm.vm);
+	u64 size = MAX(config->vms, 1u) * (sizeof(*vmm.vm) + sizeof(struct machine));
 	hpa_t hpa = mem_alloc(size, PAGE_SIZE, MEM_OWNER_VMM);
+	struct machine *machines;
 
 	if (!hpa)
 		panic("no memory for %u VMs", config->vms);
+	memset((void *)(uintptr_t)hpa, 0, size);
 	vmm.vm = (struct vm *)(uintptr_t)hpa;
-	memset(vmm.vm, 0, size);
+	machines = (struct machine *)(void *)(vmm.vm + config->vms);
 	for (vmm.vms = 0; vmm.vms < config->vms; vmm.vms++) {
 		vmm.vm[vmm.vms].id = vmm.vms;
 		vmm.vm[vmm.vms].config = &config->vm[vmm.vms];
+		vmm.vm[vmm.vms].machine = &machines[vmm.vms];
 	}
 	if (!vmm.vms)
 		pr_err("lintel.conf names no VM: add a section [vm NAME] with kernel = FILE\n");
@@ -229,8 +212,7 @@ static void vmm_run(void *arg)
 		finish(info, true);
 	vmm.tsc_hz = tsc_hz();
 	vmm.epoch = rtc_read(0x32);
-	vmm.ibpb = has_ibpb();
-	read_mtrrs(&vmm.mtrr);
+	vmm_read_cpu();
 	if (vmm.config->selftest == SELFTEST_YES)
 		selftest();
 	if (start_vmx(vmm.config)) {

@@ -11,13 +11,14 @@
 #include "vmm/gva.h"
 #include "vmm/insn.h"
 #include "vmm/vcpu_irq.h"
+#include "vmm/vcpus.h"
 #include "vmm/vm.h"
 #include "vmx/controls.h"
 
 /* An open bus: reads as ones. Counted, and told once a VM, as it may explain a guest's trouble. */
 static u64 unclaimed(struct vm *vm, gpa_t gpa)
 {
-	if (!vm->machine.mmio_unclaimed++)
+	if (!vm->mmio.unclaimed++)
 		pr_info("vm %s: access to 0x%llx, where there is nothing (told once)\n",
 			vm->config->name, (unsigned long long)gpa);
 	return ~0ULL;
@@ -58,8 +59,8 @@ static void mmio_write(struct vcpu *vcpu, gpa_t gpa, u8 size, u64 value)
 	spin_lock(&vm->lock);
 	if (!mmio_bus_write(&vm->mmio, gpa, size, value))
 		unclaimed(vm, gpa);
-	if (unlikely(vm->machine.console.refused))
-		machine_console_hold(vcpu);
+	if (unlikely(vm->console_refused))
+		vcpu_hold(vcpu);
 	spin_unlock(&vm->lock);
 }
 
@@ -193,7 +194,7 @@ static __noinline enum outcome emulate_other(struct vcpu *vcpu, const struct mmi
 		return OUTCOME_RESUME;
 	if (insn->is_string && !string_step(vcpu, insn))
 		return OUTCOME_RESUME;
-	vcpu_advance(insn->length);
+	exit_advance(insn->length);
 	return finished(vcpu, gpa);
 }
 
@@ -211,7 +212,7 @@ enum outcome mmio_emulate(struct vcpu *vcpu, gpa_t gpa, bool write)
 		return OUTCOME_RESUME; /* the bytes have changed since: what the exit says counts */
 	move(vcpu, insn, gpa);
 	/* The length of the instruction is undefined in the VMCS: ours counts. */
-	vcpu_advance(insn->length);
+	exit_advance(insn->length);
 	return finished(vcpu, gpa);
 }
 

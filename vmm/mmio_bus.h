@@ -25,6 +25,7 @@ struct mmio_bus {
 	struct mmio_range range[MMIO_RANGES];
 	unsigned int ranges;
 	struct mmio_range *last; /* answered last, and no other range lies where it does; or NULL */
+	u64 unclaimed; /* accesses where there is nothing: counted by whoever finds that out */
 };
 
 /*

@@ -5,7 +5,6 @@
 #include "lib/bitmap.h"
 #include "lib/string.h"
 #include "vioapic/apic_regs.h"
-#include "vmm/exit.h"
 #include "vmm/pv_clock.h"
 #include "vmm/pv_eoi.h"
 #include "vmm/pv_steal.h"
@@ -413,7 +412,7 @@ static inline enum outcome after_write(struct vcpu *vcpu, u32 msr)
 	case IA32_X2APIC(APIC_ICR):
 		return OUTCOME_DONE; /* for somebody else, or it has kicked this one */
 	case IA32_APIC_BASE:         /* without the APIC the PIC's interrupt comes in, too */
-		if (unlikely(vpic_pending(&vcpu->vm->machine.pic)))
+		if (unlikely(vpic_pending(&vcpu->vm->pic)))
 			return OUTCOME_ADVANCE;
 		return vcpu->irq->idle(vcpu) ? OUTCOME_DONE : OUTCOME_ADVANCE;
 	case IA32_X2APIC(APIC_EOI): return vcpu->irq->idle(vcpu) ? OUTCOME_DONE : OUTCOME_ADVANCE;

@@ -3,6 +3,7 @@
 #define VMM_MSR_H
 
 #include "lib/types.h"
+#include "vmm/outcome.h"
 #include "vmm/vcpu.h"
 
 /*
@@ -14,5 +15,9 @@ void msr_bitmap_build(u64 *bitmap, const struct vcpu *vcpu, bool x2apic);
 
 /* Which MSRs @vcpu is offered, by its CPUID table, which must be built. */
 void msr_init(struct vcpu *vcpu);
+
+/* Exits: RDMSR and WRMSR of what does not pass. */
+enum outcome exit_msr_read(struct vcpu *vcpu);
+enum outcome exit_msr_write(struct vcpu *vcpu);
 
 #endif

@@ -9,24 +9,12 @@
 #ifndef VMM_PV_H
 #define VMM_PV_H
 
-#include <stdatomic.h>
 #include "lib/types.h"
 #include "vmm/pv_abi.h"
+#include "vmm/vm_pv.h"
 
 struct vcpu;
 struct vm;
-
-/* Ticks to nanoseconds without a division, in the form that the guest's clock has. */
-struct pv_scale {
-	u32 mul;
-	s8 shift;
-};
-
-struct vm_pv {
-	struct pv_scale scale;
-	u32 wall_sec, wall_nsec; /* since 1970, at guest time 0 */
-	_Atomic u64 wall_clock;  /* the MSR, one for all vCPUs */
-};
 
 /* Registrations, as the guest wrote them to the MSRs: address and PV_ENABLE. */
 struct vcpu_pv {

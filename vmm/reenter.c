@@ -25,7 +25,7 @@ static inline bool advance(u64 length)
 	return likely(!(vmcs_read(GUEST_RFLAGS) & RFLAGS_TF));
 }
 
-void vcpu_advance(u64 length)
+void exit_advance(u64 length)
 {
 	if (!advance(length))
 		vcpu_single_step();

@@ -210,9 +210,9 @@ static void let_go(struct cpu *cpu)
 
 	pv_vcpu_unloaded(vcpu, atomic_load(&vcpu->mode) != VCPU_BLOCKED);
 	vcpu_unload();
-	kick(sched_release(&vmm.sched, &vcpu->sched, rdtsc()));
+	kick(sched_release(&scheduler, &vcpu->sched, rdtsc()));
 	if (vcpu->vm->state != VM_RUNNING)
-		host_kick(vcpu->vm->cpu); /* which waits for it: vm_finish */
+		host_kick(vcpu->vm->cpu); /* which waits for it: life.c */
 }
 
 /* @cpu has something else to do for a while: clear and load a VM's memory, print a table. */
@@ -220,7 +220,7 @@ static void leave(struct cpu *cpu)
 {
 	if (cpu->vcpu)
 		let_go(cpu);
-	kick(sched_leave(&vmm.sched, cpu->id));
+	kick(sched_leave(&scheduler, cpu->id));
 }
 
 /* Host TSC at which a blocked vCPU wants to be looked at. */
@@ -251,7 +251,7 @@ TWICE void run_choice(struct cpu *cpu, const struct sched_choice *choice, u64 de
 		let_go(cpu);
 	deadline = MIN(choice->until, deadline);
 	blocked = view ? run_vcpu_inside(cpu, vcpu, deadline) : run_vcpu(cpu, vcpu, deadline, NULL);
-	sched_put(&vmm.sched, cpu->id, rdtsc(), blocked, blocked ? wake_at(vcpu) : SCHED_NEVER);
+	sched_put(&scheduler, cpu->id, rdtsc(), blocked, blocked ? wake_at(vcpu) : SCHED_NEVER);
 	if (vcpu->vm->state != VM_RUNNING)
 		let_go(cpu);
 }
@@ -277,7 +277,7 @@ TWICE bool go_round(struct cpu *cpu, bool view)
 			return false;
 		deadline = MIN(deadline, hostdev_tend());
 	}
-	choice = sched_pick(&vmm.sched, cpu->id, rdtsc());
+	choice = sched_pick(&scheduler, cpu->id, rdtsc());
 	kick(choice.kick);
 	if (choice.entity)
 		run_choice(cpu, &choice, deadline, view);
@@ -308,10 +308,10 @@ void run_ap(struct cpu *cpu)
 
 void run_vms(void)
 {
-	sched_init(&vmm.sched, vmm.host_cpus, vmm.tsc_hz);
+	sched_init(&scheduler, vmm.host_cpus, vmm.tsc_hz);
 	iocpu_choose(vmm.config, vmm.host_cpus);
 	for (u64 mask = iocpu_mask(); mask; mask &= mask - 1)
-		sched_reserve(&vmm.sched, (unsigned int)__builtin_ctzll(mask));
+		sched_reserve(&scheduler, (unsigned int)__builtin_ctzll(mask));
 	life_begin();
 	atomic_store(&begun, true);
 	for (unsigned int i = 0; i < vmm.host_cpus; i++)

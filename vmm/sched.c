@@ -3,6 +3,8 @@
 #include "lib/math.h"
 #include "lib/printk.h"
 
+struct sched scheduler;
+
 #define SLICE_HZ      100
 #define CAP_PERIOD_HZ 10
 

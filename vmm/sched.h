@@ -99,6 +99,9 @@ struct sched {
 	struct sched_cpu cpu[SCHED_CPUS];
 };
 
+/* The one of this machine. */
+extern struct sched scheduler;
+
 /* What a CPU is to do next. */
 struct sched_choice {
 	struct sched_entity *entity; /* runs now; NULL: idle */

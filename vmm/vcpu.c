@@ -5,6 +5,7 @@
 #include "vmm/msr.h"
 #include "vmm/vcpu_irq.h"
 #include "vmm/vm.h"
+#include "vmm/vm_memory.h"
 #include "vmx/controls.h"
 
 /* #DB and #AC because they can loop in their own delivery, #MC because it is the host's. */

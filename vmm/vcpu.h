@@ -189,10 +189,7 @@ void vcpu_inject_gp(struct vcpu *vcpu);
 void vcpu_inject_ud(struct vcpu *vcpu);
 void vcpu_inject_page_fault(struct vcpu *vcpu, u64 address, u32 error); /* and CR2 */
 
-/* The instruction of @length bytes at RIP is done: go on behind it. */
-void vcpu_advance(u64 length);
-
-/* It was done with TF set: a debug exception is pending, unless TF is for branches only. */
+/* An instruction was done with TF set: a debug exception is pending, unless TF is for branches only. */
 void vcpu_single_step(void);
 
 /* The guest's local APIC has another mode now, or may have. @vcpu is loaded. */

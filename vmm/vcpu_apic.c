@@ -59,7 +59,7 @@ static void on_eoi(void *ctx, u8 vector)
 	struct vm *vm = ((struct vcpu *)ctx)->vm;
 
 	spin_lock(&vm->lock);
-	vioapic_eoi(&vm->machine.ioapic, vector);
+	vioapic_eoi(&vm->ioapic, vector);
 	spin_unlock(&vm->lock);
 }
 

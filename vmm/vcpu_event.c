@@ -60,7 +60,7 @@ void vcpu_inject_page_fault(struct vcpu *vcpu, u64 address, u32 error)
 
 bool vcpu_pic_pending(struct vcpu *vcpu)
 {
-	return vpic_pending(&vcpu->vm->machine.pic) && vlapic_accepts_pic(&vcpu->lapic);
+	return vpic_pending(&vcpu->vm->pic) && vlapic_accepts_pic(&vcpu->lapic);
 }
 
 /* Another vCPU may have taken it since: then this is the spurious vector, as on a PC. */
@@ -69,7 +69,7 @@ static int pic_ack(struct vm *vm)
 	int vector;
 
 	spin_lock(&vm->lock);
-	vector = vpic_ack(&vm->machine.pic);
+	vector = vpic_ack(&vm->pic);
 	spin_unlock(&vm->lock);
 	return vector;
 }

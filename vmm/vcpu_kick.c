@@ -6,7 +6,7 @@
 
 static void wake(struct vcpu *vcpu)
 {
-	int cpu = sched_wake(&vmm.sched, &vcpu->sched, rdtsc());
+	int cpu = sched_wake(&scheduler, &vcpu->sched, rdtsc());
 
 	if (cpu != SCHED_NOBODY)
 		host_kick(cpu_by_id((unsigned int)cpu));

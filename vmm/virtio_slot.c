@@ -1,3 +1,4 @@
+#include "vmm/machine.h"
 #include "vmm/virtio_slot.h"
 #include "lib/printk.h"
 #include "vioapic/apic_regs.h"
@@ -31,7 +32,7 @@ void virtio_slot_intx(void *ctx, bool level)
 	const struct virtio_slot *slot = ctx;
 	struct vm *vm = slot->vm;
 	unsigned int i = slot->number % PCI_LINES;
-	u32 *asserting = &vm->machine.pci_asserting[i];
+	u32 *asserting = &vm->machine->pci_asserting[i];
 	u32 bit = (u32)BIT(slot->number);
 
 	*asserting = level ? *asserting | bit : *asserting & ~bit;
@@ -108,6 +109,6 @@ void virtio_slot_plug(struct virtio_slot *slot, struct virtio_device *dev, const
 	place_bars(slot);
 	slot->function = (struct vpci_function){ virtio_pci_config_read, virtio_pci_config_write,
 						 &slot->pci };
-	if (vpci_plug(&vm->machine.pci, VPCI_DEVFN(slot->number, 0), &slot->function))
+	if (vpci_plug(&vm->machine->pci, VPCI_DEVFN(slot->number, 0), &slot->function))
 		panic("PCI slot %u is taken", slot->number);
 }

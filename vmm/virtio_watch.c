@@ -1,3 +1,4 @@
+#include "vmm/machine.h"
 #include "vmm/virtio_watch.h"
 #include "vmm/inside.h"
 #include "vmm/virtio_slot.h"
@@ -56,7 +57,7 @@ static void on_msi(void *ctx, u64 address, u32 data)
 static void on_intx(void *ctx, bool level)
 {
 	const struct virtio_slot *slot = ctx;
-	u32 asserting = slot->vm->machine.pci_asserting[slot->number % PCI_LINES];
+	u32 asserting = slot->vm->machine->pci_asserting[slot->number % PCI_LINES];
 
 	if (level && !(asserting & BIT(slot->number)))
 		interrupts(slot, NO_VECTOR);
@@ -77,7 +78,7 @@ static void watch_slot(struct virtio_slot *slot, bool on)
 void virtio_watch(struct vm *vm, bool on)
 {
 	for (unsigned int i = 1; i < PCI_SLOTS; i++) {
-		const struct vpci_function *f = vm->machine.pci.function[VPCI_DEVFN(i, 0)];
+		const struct vpci_function *f = vm->machine->pci.function[VPCI_DEVFN(i, 0)];
 
 		if (f && f->read == virtio_pci_config_read)
 			watch_slot(slot_of(f->dev), on);

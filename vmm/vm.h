@@ -9,7 +9,6 @@
 #define VMM_VM_H
 
 #include "ept/ept.h"
-#include "ept/mtrr.h"
 #include "lib/guest_mem.h"
 #include "lib/spinlock.h"
 #include "lib/vdev.h"
@@ -17,22 +16,15 @@
 #include "vioapic/vapic_bus.h"
 #include "vioapic/vioapic.h"
 #include "vioapic/vpic.h"
-#include "vmm/cpu.h"
-#include "vmm/machine.h"
-#include "vmm/mem.h"
 #include "vmm/mmio_bus.h"
 #include "vmm/pio.h"
-#include "vmm/pv.h"
 #include "vmm/sched.h"
 #include "vmm/vm_config.h"
+#include "vmm/vm_pv.h"
+#include "vmm/vmm.h"
 #include "vmm/vtimer.h"
-#include "vmx/caps.h"
 
 #define VM_MAX CONFIG_MAX_VMS
-
-/* A VM owns two accounts of memory: the guest's RAM, and what the VMM needs for it. */
-#define VM_OWNER_RAM(id)      MEM_OWNER_VM(2 * (id))
-#define VM_OWNER_OVERHEAD(id) MEM_OWNER_VM(2 * (id) + 1)
 
 enum vm_state {
 	VM_OFF,      /* could not be started, or ended for good */
@@ -55,7 +47,20 @@ enum vm_end {
 #define VM_EVENT_INSIDE 0x4u /* inside_wanted has changed */
 #define VM_EVENT_TIMES  0x8u /* the times of its exits are to be printed */
 
+struct cpu;
+struct machine;
+struct vm;
 struct vcpu;
+
+/* What a VM asks of its vCPUs, which live on the floor above it. On any CPU. */
+struct vm_vcpu_ops {
+	/* The CPUs that hold them are to look around. */
+	void (*leave)(const struct vm *vm);
+	/* The PIC's INTR has risen. With vm->lock, as the next one. */
+	void (*pic_raised)(const struct vm *vm);
+	/* The console's line has room again: those that wait for it may go on. */
+	void (*let_go_on)(const struct vm *vm);
+};
 
 /* Which MSRs pass depends on what "virtualize x2APIC mode" makes of those of the local APIC. */
 enum msr_bitmap { MSR_BITMAP_PLAIN, MSR_BITMAP_X2APIC, MSR_BITMAPS };
@@ -77,6 +82,7 @@ struct vm {
 	struct vm_pv pv;
 	struct sched_group sched;
 	struct vcpu *vcpu[CONFIG_MAX_CPUS];
+	const struct vm_vcpu_ops *vcpu_ops;
 	unsigned int vcpus, scheduled;
 	struct guest_mem mem;
 	struct ept ept;
@@ -91,42 +97,14 @@ struct vm {
 	struct vdev_env env;
 	struct pio_bus pio;
 	struct mmio_bus mmio;
-	struct machine machine; /* the devices */
+	struct vioapic ioapic;
+	struct vpic pic;
+	bool console_refused;    /* the line has not taken all that was just sent: vcpu_hold */
+	struct machine *machine; /* the other devices */
 
 	u64 *io_bitmap;               /* 2 pages: all ones but for what passes through */
 	u64 *msr_bitmap[MSR_BITMAPS]; /* 1 page each: enum msr_bitmap */
 };
-
-#define LOOK_NEVER BIT(62) /* may be added to any time */
-
-/* What all VMs share. Filled once at start. */
-struct vmm {
-	struct vmx_caps caps;
-	struct vmx_controls controls;
-	bool quiet;       /* `interrupts = quiet`: see run.c */
-	struct mtrr mtrr; /* of the boot CPU: the firmware keeps all CPUs alike */
-	u64 tsc_hz;
-	u64 look_ticks; /* the longest that a guest runs without an exit, or LOOK_NEVER */
-	u64 start_tsc;
-	u64 epoch; /* seconds since 1970, at start_tsc */
-	unsigned int host_cpus;
-	bool ibpb; /* the CPUs have the barrier */
-	struct sched sched;
-	struct vm *vm; /* of vms: as many as lintel.conf names */
-	unsigned int vms;
-	const struct host_config *config;
-};
-
-extern struct vmm vmm;
-
-/*
- * Start @vm as its configuration says: memory, EPT, devices, image, vCPUs. -errno with the reason
- * printed, and everything given back. On its home CPU.
- */
-int vm_start(struct vm *vm) __must_check;
-
-/* Let the started @vm run: its first vCPU. */
-void vm_run(struct vm *vm);
 
 /*
  * The guest, or something that it did, ends the VM. The first reason counts. Cheap, on any CPU, with
@@ -134,14 +112,8 @@ void vm_run(struct vm *vm);
  */
 void vm_stop(struct vm *vm, enum vm_end end, const char *fmt, ...) __format(3, 4);
 
-/* Has no CPU a vCPU of it any more? Once it has stopped, that stays so. */
-bool vm_has_left_cpus(const struct vm *vm);
-
 /* Wait until the line has taken what the guest sent, or is found dead. Its vCPUs have left their CPUs. */
 void vm_drain_console(struct vm *vm);
-
-/* Take its memory back, scrubbed. No CPU has a vCPU of it. */
-void vm_finish(struct vm *vm);
 
 /* Should it be started again? (reset, or the restart policy) */
 bool vm_wants_restart(const struct vm *vm);
@@ -152,9 +124,6 @@ void vm_add_event(unsigned int id, unsigned int event);
 /* The console's hooks, on any CPU: @id's serial port has input, or may send again. */
 void vm_console_input(unsigned int id);
 void vm_console_output(unsigned int id);
-
-/* Look after vm->events, on the VM's home CPU. */
-void vm_handle_events(struct vm *vm);
 
 /* Fire the alarms of devices that are due. Returns the host TSC of the next one. On the home CPU. */
 u64 vm_run_timers(struct vm *vm, u64 now);

@@ -3,6 +3,8 @@
 #include "lib/printk.h"
 #include "lib/string.h"
 #include "vioapic/vlapic.h"
+#include "vmm/machine.h"
+#include "vmm/mem.h"
 #include "vmm/vm.h"
 #include "vmm/vm_memory.h"
 #include "vmx/vmx.h"
@@ -151,6 +153,29 @@ int vm_memory_init(struct vm *vm)
 		print_no_memory(vm->config, "no memory for its page tables");
 	vm->eptp = ept_eptp(&vm->ept);
 	return err;
+}
+
+void *vm_pages(struct vm *vm, u64 bytes)
+{
+	hpa_t hpa = mem_alloc(bytes, PAGE_SIZE, VM_OWNER_OVERHEAD(vm->id));
+
+	if (hpa)
+		memset((void *)(uintptr_t)hpa, 0, ALIGN_UP(bytes, PAGE_SIZE));
+	return (void *)(uintptr_t)hpa;
+}
+
+int vm_bitmaps_init(struct vm *vm)
+{
+	vm->io_bitmap = vm_pages(vm, 2 * PAGE_SIZE);
+	if (!vm->io_bitmap)
+		return -ENOMEM;
+	memset(vm->io_bitmap, 0xff, 2 * PAGE_SIZE); /* no port of the host is a guest's */
+	for (unsigned int i = 0; i < MSR_BITMAPS; i++) {
+		vm->msr_bitmap[i] = vm_pages(vm, PAGE_SIZE);
+		if (!vm->msr_bitmap[i])
+			return -ENOMEM;
+	}
+	return 0;
 }
 
 void vm_memory_free(struct vm *vm)

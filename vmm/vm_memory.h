@@ -3,8 +3,13 @@
 #define VMM_VM_MEMORY_H
 
 #include "lib/types.h"
+#include "vmm/mem.h"
 
 struct vm;
+
+/* A VM owns two accounts of memory: the guest's RAM, and what the VMM needs for it. */
+#define VM_OWNER_RAM(id)      MEM_OWNER_VM(2 * (id))
+#define VM_OWNER_OVERHEAD(id) MEM_OWNER_VM(2 * (id) + 1)
 
 /*
  * Set aside the RAM that the configuration asks for, without looking at it: that is quick, so that of
@@ -17,6 +22,12 @@ int vm_memory_init(struct vm *vm) __must_check;
 
 /* Everything that the VM owns, scrubbed: RAM, EPT, vCPUs. None of them is in use any more. */
 void vm_memory_free(struct vm *vm);
+
+/* @bytes, zeroed and in whole pages, that the VMM needs for @vm, as long as it lives; NULL when there is no memory. */
+void *vm_pages(struct vm *vm, u64 bytes) __must_check;
+
+/* Its I/O bitmap, all ones, and its MSR bitmaps, not filled yet. -ENOMEM. */
+int vm_bitmaps_init(struct vm *vm) __must_check;
 
 /* Walk every entry of the EPT and print it; false when one leads out of the VM's own memory. */
 bool vm_memory_selftest(const struct vm *vm);

@@ -26,7 +26,7 @@ static void start_with(const char *hide)
 
 static u64 offered(void)
 {
-	return rig_vm->machine.console.card->console.dev.features & VIRTIO_CORE_FEATURES;
+	return rig_vm->machine->console.card->console.dev.features & VIRTIO_CORE_FEATURES;
 }
 
 static bool has_x2apic(void)

@@ -256,7 +256,7 @@ static void test_interrupts(void **state)
 
 	(void)state;
 	start(&trace_on);
-	slot = &rig_vm->machine.console.card->slot;
+	slot = &rig_vm->machine->console.card->slot;
 	slot->pci.msix.send(slot, 0xfee00000, 0x4041);
 	slot->host.intx(slot, true);
 	slot->host.intx(slot, true);

@@ -251,7 +251,7 @@ static void pic(void **state)
 	for (unsigned int i = 0; i < ARRAY_SIZE(set_up_pic); i++)
 		pio_write(&rig_vm->pio, set_up_pic[i].port, 1, set_up_pic[i].value);
 	fake_vmcs_set(GUEST_RFLAGS, RFLAGS_FIXED);
-	vpic_set_line(&rig_vm->machine.pic, 4, true);
+	vpic_set_line(&rig_vm->pic, 4, true);
 	vlapic_post(LAPIC, 0x61, false);
 	assert_int_equal(entry(), 0);
 	assert_int_equal(rig_vcpu.windows, CPU_INTERRUPT_WINDOW_EXITING);

@@ -304,7 +304,7 @@ static void messages(void **state)
 	pci_put(1, 0x70, 0); /* whatever lies there */
 	bring_up();
 	for (unsigned int i = 0; i < ARRAY_SIZE(table); i++) {
-		const struct virtio_host *host = &rig_vm->machine.console.card->slot.host;
+		const struct virtio_host *host = &rig_vm->machine->console.card->slot.host;
 		u8 vector = table[i].data & 0xff;
 
 		host->msi(host->ctx, table[i].address, table[i].data);

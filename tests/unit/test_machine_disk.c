@@ -119,10 +119,10 @@ static void slots(void **state)
 	for (unsigned int slot = 2; slot < 4; slot++) {
 		assert_int_equal(get(slot, 18, 2), 3);
 		assert_int_equal(get(slot, 0x400, 4), 1000);
-		assert_non_null(rig_vm->machine.pci.function[VPCI_DEVFN(slot, 0)]);
+		assert_non_null(rig_vm->machine->pci.function[VPCI_DEVFN(slot, 0)]);
 	}
-	assert_null(rig_vm->machine.pci.function[VPCI_DEVFN(1, 0)]);
-	assert_null(rig_vm->machine.pci.function[VPCI_DEVFN(14, 0)]);
+	assert_null(rig_vm->machine->pci.function[VPCI_DEVFN(1, 0)]);
+	assert_null(rig_vm->machine->pci.function[VPCI_DEVFN(14, 0)]);
 	assert_true(machine_has_pci(&rig_config));
 	rig_config.disks = 0;
 	assert_false(machine_has_pci(&rig_config));
@@ -143,7 +143,7 @@ static void completes(void **state)
 /* Claim: a VM that has ended is not told any more, and waits for its disks, the second one too. */
 static void ends_in_flight(void **state)
 {
-	const struct virtio_blk *blk = &rig_vm->machine.disks.card[1]->blk;
+	const struct virtio_blk *blk = &rig_vm->machine->disks.card[1]->blk;
 
 	(void)state;
 	bring_up(3);
@@ -173,12 +173,12 @@ static void ends_before_it_is_stopped(void **state)
 /* Claim: who comes late, when the cards are gone, touches nothing of them. */
 static void comes_late(void **state)
 {
-	const struct virtio_blk_ops *ops = rig_vm->machine.disks.card[0]->blk.ops;
+	const struct virtio_blk_ops *ops = rig_vm->machine->disks.card[0]->blk.ops;
 
 	(void)state;
 	assert_true(machine_disks_stop(rig_vm));
 	machine_disks_forget(rig_vm);
-	rig_vm->machine.disks.card[0] = rig_vm->machine.disks.card[1] = NULL;
+	rig_vm->machine->disks.card[0] = rig_vm->machine->disks.card[1] = NULL;
 	ops->completed(rig_vm);
 }
 

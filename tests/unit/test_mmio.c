@@ -96,7 +96,7 @@ static void ioapic(void **state)
 	ACCESS("\x8b\x18", IOWIN, READ);
 	assert_int_equal(g->rbx, 0x10051);
 	assert_int_equal(rig_vm->mmio.range[0].accesses, 3);
-	assert_int_equal(rig_vm->machine.mmio_unclaimed, 0);
+	assert_int_equal(rig_vm->mmio.unclaimed, 0);
 }
 
 /* Claim: where nothing is, and across the end of a device, reads are ones and writes vanish. */
@@ -113,7 +113,7 @@ static void nothing_there(void **state)
 		assert_int_equal(g->rbx, 0xffffffff);
 		ACCESS("\x89\x18", at[i], WRITE);
 	}
-	assert_int_equal(rig_vm->machine.mmio_unclaimed, 2 * ARRAY_SIZE(at));
+	assert_int_equal(rig_vm->mmio.unclaimed, 2 * ARRAY_SIZE(at));
 	g->rbx = 0;
 	ACCESS("\x48\x8b\x18", HOLE, READ);
 	assert_int_equal(g->rbx, ~0ULL);

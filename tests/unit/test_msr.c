@@ -455,9 +455,9 @@ static void apic_off_lets_pic_in(void **state)
 
 	(void)state;
 	vlapic_mmio_write(&rig_vcpu.lapic, APIC_LVT_LINT0, 4, APIC_MASKED);
-	rig_vm->machine.pic.output = true;
+	rig_vm->pic.output = true;
 	assert_false(goes_on_after(IA32_APIC_BASE, off));
-	rig_vm->machine.pic.output = false;
+	rig_vm->pic.output = false;
 	assert_true(goes_on_after(IA32_APIC_BASE, off));
 }
 

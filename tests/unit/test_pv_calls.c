@@ -167,20 +167,20 @@ static void test_yield(void **state)
 	rig_vm->vcpu[1] = &other;
 	rig_vm->vcpus = 2;
 	group = (struct sched_group){ .weight = 100 };
-	sched_init(&vmm.sched, 1, RIG_TSC_HZ);
-	assert_int_equal(sched_add(&vmm.sched, &rig_vcpu.sched, &group, SCHED_NOBODY), 0);
-	assert_int_equal(sched_add(&vmm.sched, &other.sched, &group, SCHED_NOBODY), 0);
-	(void)!sched_wake(&vmm.sched, &rig_vcpu.sched, 0);
-	assert_ptr_equal(sched_pick(&vmm.sched, 0, 0).entity, &rig_vcpu.sched);
-	(void)!sched_wake(&vmm.sched, &other.sched, 1);
+	sched_init(&scheduler, 1, RIG_TSC_HZ);
+	assert_int_equal(sched_add(&scheduler, &rig_vcpu.sched, &group, SCHED_NOBODY), 0);
+	assert_int_equal(sched_add(&scheduler, &other.sched, &group, SCHED_NOBODY), 0);
+	(void)!sched_wake(&scheduler, &rig_vcpu.sched, 0);
+	assert_ptr_equal(sched_pick(&scheduler, 0, 0).entity, &rig_vcpu.sched);
+	(void)!sched_wake(&scheduler, &other.sched, 1);
 	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
 		atomic_store(&cpu->kicked, false);
 		atomic_store(&other.mode, cases[i].mode);
 		assert_int_equal(call(PV_CALL_SCHED_YIELD, cases[i].id, 0, 0, 0), 0);
 		assert_int_equal(atomic_load(&cpu->kicked), cases[i].yields);
 	}
-	sched_put(&vmm.sched, 0, 2, false, SCHED_NEVER);
-	assert_ptr_equal(sched_pick(&vmm.sched, 0, 2).entity, &other.sched);
+	sched_put(&scheduler, 0, 2, false, SCHED_NEVER);
+	assert_ptr_equal(sched_pick(&scheduler, 0, 2).entity, &other.sched);
 }
 
 /* `hide = pv`: there is no such instruction. */

@@ -239,7 +239,7 @@ static void pic_and_lapic(void **state)
 	(void)state;
 	interrupts_on();
 	pic_ready();
-	vpic_set_line(&rig_vm->machine.pic, 4, true);
+	vpic_set_line(&rig_vm->pic, 4, true);
 	vlapic_post(&rig_vcpu.lapic, 0x61, false);
 	assert_int_equal(entry(), external(0x24));
 	assert_true(window());
@@ -256,7 +256,7 @@ static void pic_masked(void **state)
 	pic_ready();
 	rig_vcpu.halted_if = true;
 	rig_vcpu.lapic.regs[APIC_LVT_LINT0 / 4] |= APIC_MASKED;
-	vpic_set_line(&rig_vm->machine.pic, 4, true);
+	vpic_set_line(&rig_vm->pic, 4, true);
 	assert_int_equal(entry(), 0);
 	assert_false(window());
 	assert_false(vcpu_has_work(&rig_vcpu));
@@ -322,7 +322,7 @@ static void random_order(void **state)
 		if (r & BIT(10))
 			vlapic_set_cr8(&rig_vcpu.lapic, r >> 24 & 15);
 		if (r & BIT(11))
-			vpic_set_line(&rig_vm->machine.pic, r >> 28 & 7, r >> 31 & 1);
+			vpic_set_line(&rig_vm->pic, r >> 28 & 7, r >> 31 & 1);
 		if (r & BIT(12))
 			pio_write(&rig_vm->pio, 0x20, 1, 0x20);
 		if (!(r >> 32 & 7))
@@ -333,7 +333,7 @@ static void random_order(void **state)
 		info = entry();
 		if ((info & INTR_INFO_VALID) && !(info & INTR_INFO_TYPE))
 			assert_true(ready);
-		if (vlapic_pending(&rig_vcpu.lapic) >= 0 || vpic_pending(&rig_vm->machine.pic))
+		if (vlapic_pending(&rig_vcpu.lapic) >= 0 || vpic_pending(&rig_vm->pic))
 			assert_true(window());
 		assert_in_range(fake_vmcs_get(TPR_THRESHOLD), 0, vlapic_cr8(&rig_vcpu.lapic));
 		assert_false(rig_vcpu.event.info & INTR_INFO_VALID);

@@ -21,14 +21,19 @@
 #include "vioapic/apic_regs.h"
 #include "vmm/hostdev.h"
 #include "vmm/iocpu.h"
+#include "vmm/machine.h"
 #include "vmm/exit.h"
 #include "vmm/host.h"
+#include "vmm/mem.h"
 #include "vmm/msr.h"
 #include "vmm/panic.h"
 #include "vmm/trap.h"
 #include "vmm/vcpu.h"
 #include "vmm/vcpu_irq.h"
+#include "vmm/vcpus.h"
 #include "vmm/vm.h"
+#include "vmm/vm_events.h"
+#include "vmm/vm_memory.h"
 #include "vmx/controls.h"
 
 #define RIG_RAM    MIB(8)
@@ -38,6 +43,7 @@
 
 static struct vm_config rig_config = { .name = "rig", .cpus = 1 };
 static struct vm rig_vms[2]; /* the second is for what concerns another one */
+static struct machine rig_machine;
 static struct vm *const rig_vm = &rig_vms[0];
 static struct vcpu rig_vcpu;
 static u64 rig_hide; /* guest features to hide at the next start */
@@ -233,6 +239,7 @@ static inline void rig_start_mode(enum guest_mode mode)
 	rig_host_msrs();
 	rig_arena();
 	memset(&vmm, 0, sizeof(vmm));
+	memset(&scheduler, 0, sizeof(scheduler));
 	memset(rig_vms, 0, sizeof(rig_vms));
 	memset(&rig_vcpu, 0, sizeof(rig_vcpu));
 	rig_eois = 0;
@@ -243,6 +250,8 @@ static inline void rig_start_mode(enum guest_mode mode)
 	vmx_caps_choose(&vmm.caps, &platform, rig_mask, 0);
 	assert_int_equal(vmx_controls_choose(&vmm.caps, &vmm.controls), 0);
 	rig_vm->config = &rig_config;
+	rig_vm->machine = &rig_machine;
+	rig_vm->vcpu_ops = &vcpus_ops;
 	rig_vm->state = VM_RUNNING;
 	rig_vm->vcpu[0] = &rig_vcpu;
 	rig_vm->vcpus = 1;
