@@ -1,5 +1,5 @@
 /*
- * Registers and descriptors of Intel's gigabit controllers, as far as drivers/e1000.c uses them. Names and
+ * Registers and descriptors of Intel's gigabit controllers, as far as drivers/e1000*.c use them. Names and
  * bits: "PCI/PCI-X Family of Gigabit Ethernet Controllers Software Developer's Manual", and "Intel 82574
  * GbE Controller Family Datasheet" for what only that one has.
  */
