@@ -9,7 +9,7 @@ VARIANT   := $(if $(VMCS_COUNTS),-counts)
 IMAGE     := $(BUILD)/lintel$(VARIANT).efi
 CONFIG    ?= guests/linux/lintel.conf
 
-C_DIRS    := boot lib drivers ept vmx vioapic virtio vswitch vmm
+C_DIRS    := boot lib drivers ept vmx vioapic virtio vswitch vmm $(patsubst %/,%,$(wildcard vmm/*/))
 C_SRCS    := $(sort $(wildcard $(C_DIRS:%=%/*.c)))
 ASM_SRCS  := $(sort $(wildcard $(C_DIRS:%=%/*.asm)))
 HEADERS   := $(sort $(wildcard $(C_DIRS:%=%/*.h)))
@@ -46,7 +46,7 @@ $(IMAGE): $(OBJS) boot/lintel.lds tools/check-objects
 
 $(BUILD)/image$(VARIANT)/boot/%.o: CFLAGS += $(EFI_FLAGS)
 # Every exit goes through it, and a backtrace ends there anyway (vmx/entry.asm).
-$(BUILD)/image$(VARIANT)/vmm/reenter.o: CFLAGS += -fomit-frame-pointer
+$(BUILD)/image$(VARIANT)/vmm/exit/reenter.o: CFLAGS += -fomit-frame-pointer
 
 $(BUILD)/image$(VARIANT)/%.o: %.c Makefile
 	$(say) CC $<
@@ -166,8 +166,8 @@ header-check:
 		$(CC) $(CFLAGS) $(EFI_FLAGS) -fsyntax-only -x c "$$h" || exit 1; \
 	done
 
-layer-check:
-	$(Q)tools/check-layers
+layer-check: $(IMAGE)
+	$(Q)tools/check-layers --objects $(BUILD)/image$(VARIANT)
 
 size: $(IMAGE)
 	$(Q)tools/size

@@ -6,7 +6,7 @@
 #define BOOT_CONFIG_H
 
 #include "lib/types.h"
-#include "vmm/vm_config.h"
+#include "vmm/config.h"
 
 #define CONFIG_FILE     "lintel.conf"
 #define CONFIG_MAX_SIZE KIB(256) /* bytes of a whole file */

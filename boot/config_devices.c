@@ -337,7 +337,7 @@ static void check_mac(struct config *cfg, struct vm_config *vm, unsigned int n)
 	}
 }
 
-/* A partition that somebody writes to is nobody else's. (By another name it is found in the end: vmm/disks.c.) */
+/* A partition that somebody writes to is nobody else's. (By another name it is found in the end: vmm/vm/disks.c.) */
 static void check_part(struct config *cfg, struct vm_config *vm, unsigned int n)
 {
 	const struct disk_config *disk = &vm->disk[n];

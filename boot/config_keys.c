@@ -2,7 +2,6 @@
 #include "lib/print.h"
 #include "lib/printk.h"
 #include "lib/string.h"
-#include "vmm/trace.h"
 
 #define MEMORY_MIN     MIB(16)
 #define MEMORY_STEP    MIB(2) /* so that a VM's memory is made of large pages */
@@ -128,10 +127,11 @@ static bool parse_trace(struct config_value *v)
 	u64 size;
 	const char *reason = config_read_size(v->text, &size);
 
-	_Static_assert(TRACE_MIN == KIB(4) && TRACE_MAX == MIB(1), "the text below names them");
+	_Static_assert(CONFIG_TRACE_MIN == KIB(4) && CONFIG_TRACE_MAX == MIB(1),
+		       "the text below names them");
 	if (reason)
 		return refuse(v, "%s", reason);
-	if (size < TRACE_MIN || size > TRACE_MAX || (size & (size - 1)))
+	if (size < CONFIG_TRACE_MIN || size > CONFIG_TRACE_MAX || (size & (size - 1)))
 		return refuse(v, "bad size: expected 4K to 1M, a power of two");
 	return store(v, size);
 }

@@ -3,7 +3,7 @@
 #define BOOT_CONFIG_KEYS_H
 
 #include "lib/types.h"
-#include "vmm/vm_config.h"
+#include "vmm/config.h"
 
 #define CONFIG_MAX_KEYS 24 /* of one section */
 

@@ -41,7 +41,7 @@ static void load(struct config *cfg, struct vm_config *vm, unsigned int line, co
 		config_vm_error(cfg, vm, line, "%s%s: %s", key, path, problem);
 }
 
-/* The VM gets a copy of its own each time that it starts: vmm/disks.c. */
+/* The VM gets a copy of its own each time that it starts: vmm/vm/disks.c. */
 static void load_disks(struct config *cfg, struct vm_config *vm)
 {
 	for (unsigned int i = 0; i < vm->disks; i++) {

@@ -2,7 +2,7 @@
 #ifndef BOOT_IMAGES_H
 #define BOOT_IMAGES_H
 
-#include "vmm/vm_config.h"
+#include "vmm/config.h"
 
 /* Load the files of all VMs; one that cannot be had makes its VM bad, and the others go on. */
 void images_load(struct config *cfg);

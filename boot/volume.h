@@ -3,7 +3,7 @@
 #define BOOT_VOLUME_H
 
 #include "lib/types.h"
-#include "vmm/vm_config.h"
+#include "vmm/config.h"
 
 /*
  * Find lintel.conf: in the folder of lintel.efi, else in \EFI\lintel. Its folder is what all

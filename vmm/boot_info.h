@@ -6,7 +6,7 @@
 #define VMM_BOOT_INFO_H
 
 #include "lib/types.h"
-#include "vmm/vm_config.h"
+#include "vmm/config.h"
 
 /* What a range of physical memory is; the order is the order of precedence where ranges touch. */
 enum mem_kind {

@@ -1,5 +1,5 @@
 /* Any bytes in any mode: the decoder stays in its buffer, and what it accepts is consistent. */
-#include "vmm/decode.h"
+#include "vmm/vcpu/decode.h"
 
 #include <stdlib.h>
 #include <string.h>

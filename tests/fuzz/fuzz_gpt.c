@@ -3,7 +3,7 @@
 
 #include "lib/crc32.h"
 #include "lib/string.h"
-#include "vmm/gpt.h"
+#include "vmm/host/gpt.h"
 
 #define SECTORS 128ULL
 

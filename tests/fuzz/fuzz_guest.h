@@ -3,7 +3,7 @@
 #define TESTS_FUZZ_FUZZ_GUEST_H
 
 #include "tests/unit/sample_images.h"
-#include "vmm/guest_image.h"
+#include "vmm/load/guest_image.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "virtio/virtio_pci.h"
-#include "vmm/vtimer.h"
+#include "vmm/sched/vtimer.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -13,7 +13,7 @@
 
 #include "lib/string.h"
 #include "lib/vdev.h"
-#include "vmm/vtimer.h"
+#include "vmm/sched/vtimer.h"
 
 #define FAKE_HZ          2000000000ULL       /* of the guest's TSC */
 #define FAKE_ACCESS_TIME (FAKE_HZ / 1000000) /* what a port access takes: 1 us */

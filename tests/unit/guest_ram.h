@@ -3,7 +3,7 @@
 #define TESTS_UNIT_GUEST_RAM_H
 
 #include "lib/guest_mem.h"
-#include "vmm/guest_image.h"
+#include "vmm/load/guest_image.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

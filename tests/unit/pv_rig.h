@@ -6,7 +6,7 @@
 #define TESTS_UNIT_PV_RIG_H
 
 #include "tests/unit/vcpu_rig.h"
-#include "vmm/pv.h"
+#include "vmm/vcpu/pv.h"
 
 #define PV_AREA 0x4000ULL /* where a test registers what it registers */
 

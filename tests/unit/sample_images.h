@@ -6,7 +6,7 @@
 #define TESTS_UNIT_SAMPLE_IMAGES_H
 
 #include "lib/string.h"
-#include "vmm/linux_image.h"
+#include "vmm/load/linux_image.h"
 
 static inline void put_le(u8 *at, u64 value, unsigned int size)
 {

@@ -1,6 +1,6 @@
 /*
- * A machine for the scheduler, in simulated time: physical CPUs that do with vmm/sched.h what
- * vmm/run.c does (pick, let go of the registers, run, put), and vCPUs that compute and sleep.
+ * A machine for the scheduler, in simulated time: physical CPUs that do with vmm/sched/sched.h what
+ * vmm/run/run.c does (pick, let go of the registers, run, put), and vCPUs that compute and sleep.
  * After every event it is checked that no CPU idles while a vCPU waits that it could run.
  */
 #ifndef TESTS_UNIT_SCHED_SIM_H
@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "lib/string.h"
-#include "vmm/sched.h"
+#include "vmm/sched/sched.h"
 
 #define SIM_HZ      1000000u /* a tick is a microsecond */
 #define SIM_SLICE   (SIM_HZ / 100)

@@ -6,7 +6,7 @@
 
 #include "lib/string.h"
 #include "tests/unit/host_support.h"
-#include "vmm/acpi.h"
+#include "vmm/host/acpi.h"
 
 /* ---- a machine: tables at made-up addresses, each in a block of its exact size ---- */
 

@@ -1,6 +1,6 @@
 #include "lib/string.h"
 #include "tests/unit/host_support.h"
-#include "vmm/console.h"
+#include "vmm/host/console.h"
 
 #include <setjmp.h>
 #include <stdio.h>

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "vmm/console_filter.h"
+#include "vmm/host/console_filter.h"
 
 /* @len bytes of @text through a filter, in pieces of @piece bytes; compared with @want. */
 static void check_pieces(const char *text, size_t len, const char *want, size_t piece)

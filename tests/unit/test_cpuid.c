@@ -255,7 +255,7 @@ static void hypervisor(void **state)
 	build(0, 1);
 	assert_true(has(1, 0, ECX, 31));
 	assert_memory_equal(&(u32){ answer(0x40000000, 0, EBX) }, "KVMK", 4);
-	assert_int_equal(answer(0x40000001, 0, EAX), 0x1003aea); /* see vmm/pv_abi.h */
+	assert_int_equal(answer(0x40000001, 0, EAX), 0x1003aea); /* see vmm/vcpu/pv_abi.h */
 	assert_int_equal(answer(0x40000001, 0, EDX), 0);
 	assert_int_equal(answer(0x40000010, 0, EAX), 2345678);
 	cpuid_hint_realtime(&table);

@@ -1,6 +1,6 @@
 /* Claim: control registers follow the manual's rules, and the guest sees what it wrote. */
 #include "tests/unit/vcpu_rig.h"
-#include "vmm/cr.h"
+#include "vmm/vcpu/cr.h"
 
 enum { TO = 0, FROM = 1, CLTS = 2, LMSW = 3 };
 enum { RAX, RCX, RDX, RBX, RSP };

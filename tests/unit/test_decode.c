@@ -2,7 +2,7 @@
  * The MMIO decoder against two oracles: Zydis for what the bytes mean, and the processor that runs
  * this test for what the instruction does.
  */
-#include "vmm/decode.h"
+#include "vmm/vcpu/decode.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

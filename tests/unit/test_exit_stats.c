@@ -8,7 +8,7 @@
 
 #include "lib/string.h"
 #include "tests/unit/host_support.h"
-#include "vmm/exit_stats.h"
+#include "vmm/observe/exit_stats.h"
 
 static struct exit_stats stats;
 

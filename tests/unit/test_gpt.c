@@ -9,7 +9,7 @@
 #include "lib/crc32.h"
 #include "lib/string.h"
 #include "tests/unit/gpt_image.h"
-#include "vmm/gpt.h"
+#include "vmm/host/gpt.h"
 
 static u8 buffer[GPT_BUFFER] __attribute__((aligned(4096)));
 static u8 *disk;

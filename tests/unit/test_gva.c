@@ -2,7 +2,7 @@
 #include <pthread.h>
 
 #include "tests/unit/guest_tables.h"
-#include "vmm/gva.h"
+#include "vmm/vcpu/gva.h"
 
 #define NOT_MAPPED (~0ULL)
 

@@ -1,7 +1,7 @@
 /* Claim: what `hide` names in lintel.conf is what the VM's devices and CPUs are without, of either kind, and nothing else. */
 #include "boot/config.h"
 #include "tests/unit/vcpu_rig.h"
-#include "vmm/hide.h"
+#include "vmm/vcpu/hide.h"
 
 static u64 no_bits(const char *name)
 {

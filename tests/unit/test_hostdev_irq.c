@@ -9,10 +9,10 @@
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "tests/unit/host_support.h"
-#include "vmm/host.h"
-#include "vmm/hostdev_irq.h"
-#include "vmm/hostpt.h"
-#include "vmm/trap.h"
+#include "vmm/host/host.h"
+#include "vmm/host/hostdev_irq.h"
+#include "vmm/host/hostpt.h"
+#include "vmm/host/trap.h"
 
 /* The machine below it. */
 static struct {

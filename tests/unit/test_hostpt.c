@@ -9,9 +9,9 @@
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "tests/unit/host_support.h"
-#include "vmm/hostpt.h"
-#include "vmm/mem.h"
-#include "vmm/pagetable.h"
+#include "vmm/host/hostpt.h"
+#include "vmm/host/mem.h"
+#include "vmm/host/pagetable.h"
 
 /* ---- the structure alone ---- */
 

@@ -1,9 +1,9 @@
 /* The inside view's switches: what is noted while it is on, nothing while it is off, and nobody prints what somebody writes. */
 #include "tests/unit/vcpu_rig.h"
 
-#include "vmm/console.h"
-#include "vmm/exit_stats.h"
-#include "vmm/inside.h"
+#include "vmm/host/console.h"
+#include "vmm/observe/exit_stats.h"
+#include "vmm/observe/inside.h"
 
 static size_t room;
 

@@ -1,6 +1,6 @@
 /* Claim: an instruction that is remembered is the one that would be found anew, whatever has changed meanwhile. */
 #include "tests/unit/guest_tables.h"
-#include "vmm/insn.h"
+#include "vmm/vcpu/insn.h"
 
 #define OTHER_PAGE 0x30000ULL
 #define OTHER_TOP  0x38000ULL

@@ -1,10 +1,10 @@
 /* Linux kernels: what is accepted, where it goes, what the kernel is told, and every refusal. */
-#include "vmm/linux_boot.h"
+#include "vmm/load/linux_boot.h"
 #include "lib/errno.h"
 #include "tests/unit/guest_ram.h"
 #include "tests/unit/sample_images.h"
-#include "vmm/e820.h"
-#include "vmm/lowmem.h"
+#include "vmm/load/e820.h"
+#include "vmm/load/lowmem.h"
 
 static struct guest_files files_of(const void *data, u64 size)
 {

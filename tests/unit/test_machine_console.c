@@ -1,6 +1,6 @@
 /* Claim: whichever console a guest uses, it is typed to, loses nothing, and waits when the line is full. */
 #include "tests/unit/vcpu_rig.h"
-#include "vmm/console.h"
+#include "vmm/host/console.h"
 
 #define COM1     0x3f8
 #define NOTIFY   0xc020

@@ -1,6 +1,6 @@
 /* Claim: a VM has the disks that it was given; and its memory stays as long as they use it, without anybody being told. */
 #include "tests/unit/vcpu_rig.h"
-#include "vmm/disks.h"
+#include "vmm/vm/disks.h"
 
 #define REGS(slot) (0xe0000000ULL + 0x10000 * (slot))
 #define RINGS      0x200000ULL

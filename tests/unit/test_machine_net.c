@@ -1,14 +1,14 @@
 /* Claim: a VM's cards are reached by whoever holds no lock of it or his own, and by nobody once it has ended. */
 #include "tests/unit/vcpu_rig.h"
-#include "vmm/machine_net.h"
-#include "vmm/networks.h"
+#include "vmm/vm/machine_net.h"
+#include "vmm/vm/networks.h"
 
 static struct config config;
 static struct nic card;
 static const char *asked;
 static unsigned int transmitted;
 
-/* In place of vmm/networks_nic.c. */
+/* In place of vmm/vm/networks_nic.c. */
 struct nic *networks_find_nic(const char *which)
 {
 	asked = which;

@@ -7,7 +7,7 @@
 
 #include "lib/string.h"
 #include "tests/unit/host_support.h"
-#include "vmm/mem.h"
+#include "vmm/host/mem.h"
 
 #define ARENA_PAGES 4096u
 #define ARENA_SIZE  (ARENA_PAGES * PAGE_SIZE)

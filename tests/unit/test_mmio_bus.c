@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "lib/string.h"
-#include "vmm/mmio_bus.h"
+#include "vmm/pc/mmio_bus.h"
 
 /* A device that notes what it is asked. */
 struct probe {

@@ -1,10 +1,10 @@
 /* Multiboot images: what is accepted, what the image finds in memory, and every refusal. */
-#include "vmm/multiboot.h"
+#include "vmm/load/multiboot.h"
 #include "lib/errno.h"
 #include "tests/unit/guest_ram.h"
 #include "tests/unit/sample_images.h"
-#include "vmm/e820.h"
-#include "vmm/lowmem.h"
+#include "vmm/load/e820.h"
+#include "vmm/load/lowmem.h"
 
 static struct guest_files files_of(const void *data, u64 size)
 {

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "lib/string.h"
-#include "vmm/pio.h"
+#include "vmm/pc/pio.h"
 
 /* A device that notes what it is asked. */
 struct probe {

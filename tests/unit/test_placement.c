@@ -7,7 +7,7 @@
 #include "lib/print.h"
 #include "lib/string.h"
 #include "tests/unit/host_support.h"
-#include "vmm/placement.h"
+#include "vmm/sched/placement.h"
 
 #define MAX_VMS 5
 

@@ -5,8 +5,8 @@
 #include <pthread.h>
 
 #include "tests/unit/pv_rig.h"
-#include "vmm/pv_clock.h"
-#include "vmm/tsc.h"
+#include "vmm/vcpu/pv_clock.h"
+#include "vmm/host/tsc.h"
 
 #define NS_PER_SECOND 1000000000ULL
 #define T0            1000000000000ULL

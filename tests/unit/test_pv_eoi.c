@@ -1,6 +1,6 @@
 /* EOIs by memory: offered where nobody needs to know, taken back or done at a later exit. */
 #include "tests/unit/pv_rig.h"
-#include "vmm/pv_eoi.h"
+#include "vmm/vcpu/pv_eoi.h"
 
 static int in_service(void)
 {

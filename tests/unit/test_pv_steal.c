@@ -3,7 +3,7 @@
  * done.
  */
 #include "tests/unit/pv_rig.h"
-#include "vmm/pv_steal.h"
+#include "vmm/vcpu/pv_steal.h"
 
 #define AREA      (PV_AREA + 0x40)
 #define STEAL     (AREA + offsetof(struct pv_steal_area, steal))

@@ -6,7 +6,7 @@
 
 #include "lib/errno.h"
 #include "lib/string.h"
-#include "vmm/sched.h"
+#include "vmm/sched/sched.h"
 
 #define HZ    1000000u
 #define SLICE (HZ / 100)

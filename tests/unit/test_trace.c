@@ -9,12 +9,12 @@
 
 #include "lib/string.h"
 #include "tests/unit/host_support.h"
-#include "vmm/trace.h"
-#include "vmm/trace_dump.h"
-#include "vmm/vm.h"
+#include "vmm/observe/trace.h"
+#include "vmm/observe/trace_dump.h"
+#include "vmm/vm/vm.h"
 #include "vmx/exit_reasons.h"
 
-#define EVENTS (TRACE_MIN / sizeof(struct trace_event))
+#define EVENTS (CONFIG_TRACE_MIN / sizeof(struct trace_event))
 
 static struct trace_event memory[2][EVENTS];
 static struct trace_ring ring[2];
@@ -28,7 +28,7 @@ static int setup(void **state)
 	(void)state;
 	memset(memory, 0xee, sizeof(memory));
 	for (unsigned int i = 0; i < 2; i++)
-		trace_ring_init(&ring[i], memory[i], TRACE_MIN);
+		trace_ring_init(&ring[i], memory[i], CONFIG_TRACE_MIN);
 	vmm.vms = 1;
 	vmm.vm = &vm;
 	return 0;

@@ -4,10 +4,10 @@
 
 #include "lib/errno.h"
 #include "lib/guest_mem.h"
-#include "vmm/dsdt.h"
-#include "vmm/ssdt_pci.h"
-#include "vmm/vacpi.h"
-#include "vmm/vacpi_pm.h"
+#include "vmm/pc/dsdt.h"
+#include "vmm/pc/ssdt_pci.h"
+#include "vmm/pc/vacpi.h"
+#include "vmm/pc/vacpi_pm.h"
 
 #define RAM_SIZE MIB(1)
 #define PM_BASE  0x600
@@ -330,8 +330,8 @@ static void check_header(const char *source, const u8 *aml, size_t size)
 static void test_headers_are_current(void **state)
 {
 	(void)state;
-	check_header("vmm/dsdt.asl", dsdt_aml, sizeof(dsdt_aml));
-	check_header("vmm/ssdt_pci.asl", ssdt_pci_aml, sizeof(ssdt_pci_aml));
+	check_header("vmm/pc/dsdt.asl", dsdt_aml, sizeof(dsdt_aml));
+	check_header("vmm/pc/ssdt_pci.asl", ssdt_pci_aml, sizeof(ssdt_pci_aml));
 }
 
 int main(void)

@@ -1,5 +1,5 @@
 #include "tests/unit/fake_vdev.h"
-#include "vmm/vacpi_pm.h"
+#include "vmm/pc/vacpi_pm.h"
 
 static struct vacpi_pm v;
 static int slept; /* the last SLP_TYP, or -1 */

@@ -1,6 +1,6 @@
 #include "tests/unit/fake_vdev.h"
-#include "vmm/vpci.h"
-#include "vmm/vreset.h"
+#include "vmm/pc/vpci.h"
+#include "vmm/pc/vreset.h"
 
 static struct vpci v;
 static struct vreset reset;

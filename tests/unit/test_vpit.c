@@ -1,5 +1,5 @@
 #include "tests/unit/fake_vdev.h"
-#include "vmm/vpit.h"
+#include "vmm/pc/vpit.h"
 
 #define MODE 3 /* the control word's port */
 

@@ -1,5 +1,5 @@
 #include "tests/unit/fake_vdev.h"
-#include "vmm/vreset.h"
+#include "vmm/pc/vreset.h"
 
 static struct vreset v;
 static unsigned int resets;

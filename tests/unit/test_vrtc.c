@@ -2,7 +2,7 @@
 #include <time.h>
 
 #include "tests/unit/fake_vdev.h"
-#include "vmm/vrtc.h"
+#include "vmm/pc/vrtc.h"
 
 enum { SEC, SEC_ALARM, MIN_, MIN_ALARM, HOUR, HOUR_ALARM, WDAY, MDAY, MON, YEAR, A, B, C, D };
 

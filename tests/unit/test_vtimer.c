@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "vmm/vtimer.h"
+#include "vmm/sched/vtimer.h"
 
 #define ALARMS 8
 

@@ -1,5 +1,5 @@
 #include "tests/unit/fake_vdev.h"
-#include "vmm/vuart.h"
+#include "vmm/pc/vuart.h"
 
 enum { DATA, IER, IIR, LCR, MCR, LSR, MSR, SCR };
 #define FCR  IIR

@@ -1,4 +1,4 @@
-"""A trace as Lintel prints it (vmm/trace_dump.c), as values. Lintel's lines alone count: no guest can print one that begins with "lintel:"."""
+"""A trace as Lintel prints it (vmm/observe/trace_dump.c), as values. Lintel's lines alone count: no guest can print one that begins with "lintel:"."""
 
 import re
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ class TraceError(Exception):
 
 @dataclass(frozen=True)
 class Event:
-    """One event; see vmm/trace.h for what `what` and `arg` are."""
+    """One event; see vmm/observe/trace.h for what `what` and `arg` are."""
 
     tsc: int
     kind: str

@@ -1,0 +1,1 @@
+"""What the tools know of the house: its rooms, their floors, and who includes whom."""

@@ -1,0 +1,26 @@
+#include "vmm/load/guest_image.h"
+#include "lib/errno.h"
+#include "vmm/load/linux_boot.h"
+#include "vmm/load/multiboot.h"
+
+int guest_image_load(const struct guest_mem *mem, const struct guest_files *files,
+		     struct guest_entry *entry, struct image_error *err)
+{
+	const u8 *data = files->kernel.data;
+	const u64 size = files->kernel.size;
+
+	if (!data || !size)
+		return image_fail(err, -ENOEXEC, "kernel", "the file is empty");
+	/* Multiboot before ELF: its header says outright what it is meant for. */
+	if (linux_is_bzimage(data, size))
+		return linux_boot(mem, files, LINUX_BZIMAGE, entry, err);
+	if (multiboot_find(data, size))
+		return multiboot_boot(mem, files, entry, err);
+	if (elf_identify(data, size) == ELF_64)
+		return linux_boot(mem, files, LINUX_VMLINUX, entry, err);
+	if (elf_identify(data, size) == ELF_32)
+		return image_fail(err, -ENOEXEC, "kernel",
+				  "a 32-bit ELF without a Multiboot header");
+	return image_fail(err, -ENOEXEC, "kernel",
+			  "not a Linux bzImage, ELF vmlinux or Multiboot image");
+}

@@ -1,0 +1,231 @@
+/*
+ * A virtual CPU: the guest state that the processor does not keep in the VMCS, the VMCS that runs
+ * it, and what is known of its last exit.
+ */
+#ifndef VMM_VCPU_VCPU_H
+#define VMM_VCPU_VCPU_H
+
+#include <stdatomic.h>
+#include "lib/types.h"
+#include "vioapic/vlapic.h"
+#include "vmm/vcpu/cpuid.h"
+#include "vmm/load/guest_entry.h"
+#include "vmm/host/cpu.h"
+#include "vmm/vcpu/insn.h"
+#include "vmm/vcpu/pv.h"
+#include "vmm/sched/sched.h"
+#include "vmm/sched/vtimer.h"
+#include "vmx/controls.h"
+#include "vmx/exit_reasons.h"
+#include "vmx/vmx.h"
+
+struct vm;
+struct exit_stats;
+struct inside_view;
+struct vcpu_irq_ops;
+
+/* An event that waits for the next VM entry, in the words of "VM-Entry Controls for Event Injection". */
+struct vcpu_event {
+	u32 info; /* INTR_INFO_*; not valid: none */
+	u32 error;
+	u32 length; /* of the instruction, for software interrupts and exceptions */
+};
+
+/* Registers that the processor does not switch at exits, and the VMM does not use. */
+struct vcpu_fpu {
+	_Alignas(64)
+		u8 area[4096]; /* XSAVE, standard form: x87, SSE, AVX, AVX-512 need 2696 bytes */
+};
+
+/*
+ * Where a vCPU is, for those who have something for it (vcpu_kick). It says "in the guest" before it
+ * looks for the last time whether there is something, and "blocked" likewise: so whoever leaves
+ * something first and reads the mode second either is seen, or sees that he must do something.
+ */
+enum vcpu_mode {
+	VCPU_OUT,      /* in the VMM, or waits for a CPU: looks before it goes on */
+	VCPU_IN_GUEST, /* only an interrupt of its CPU makes it look */
+	VCPU_KICKED,   /* and one is on its way */
+	VCPU_BLOCKED,  /* has nothing to do: sched_wake */
+};
+
+/* What others ask of a vCPU; obeyed on its own CPU before it enters the guest. */
+#define VCPU_REQ_INIT   0x1u
+#define VCPU_REQ_SIPI   0x2u /* its vector is in sipi_vector */
+#define VCPU_REQ_NMI    0x4u
+#define VCPU_REQ_UNHALT 0x8u /* its HLT ends, or, if it does not halt, its next one */
+
+/* Its MSRs that exit: msr.c. */
+struct vcpu_msrs {
+	u32 offered; /* by its CPUID: a bit for each line of the policy */
+	u8 hint[16]; /* the line that was right the last time */
+};
+
+#define VCPU_MSRS 6
+
+/* The last exits, a ring that an u8 goes round in. */
+#define VCPU_LOG       256
+#define VCPU_LOG_SHOWN 32
+#define VCPU_LOG_NONE  0xffff /* no reason: so many there have not been */
+
+struct vcpu {
+	struct guest_regs regs;
+	struct vm *vm;
+	unsigned int id;
+	struct sched_entity sched;
+	_Atomic enum vcpu_mode mode;
+	atomic_uint requests; /* VCPU_REQ_* */
+	_Atomic u8 sipi_vector;
+	atomic_bool held;          /* its output waits for room on the console's line */
+	struct cpu *_Atomic on;    /* the CPU that holds its registers, or NULL */
+	const struct cpu *last_on; /* whose TLB may hold its translations */
+	struct vtimers timers;     /* its local APIC's, touched only by the CPU that runs it */
+	struct vdev_env env;
+	struct vmcs *vmcs;
+	bool launched;
+	bool wait_sipi;          /* after INIT: does nothing until a start-up IPI */
+	bool halted;             /* HLT: waits for an interrupt */
+	bool halted_if;          /* RFLAGS.IF at that time: without it only an event ends it */
+	bool halted_nmi_blocked; /* and were NMIs blocked at that time? */
+	bool nmi_pending;        /* an NMI waits for its turn */
+	bool nmi_in_service;     /* one was given, without virtual NMIs: vcpu_nmi.c */
+	u32 pause_window;        /* what PLE_WINDOW holds */
+	u32 windows;             /* the CPU_*_WINDOW_EXITING that are on */
+	u32 cpu_controls;        /* what PRIMARY_CONTROLS holds, less the windows */
+	u32 cpu2_controls;       /* what SECONDARY_CONTROLS holds */
+	const struct vcpu_irq_ops *irq; /* how it gets its interrupts: vcpu_irq.h */
+	u32 tpr_threshold;              /* what TPR_THRESHOLD holds */
+	u64 eoi_exits[4];               /* what the EOI-exit bitmap holds */
+	u32 exit_reason;                /* of the last exit, all 32 bits */
+	u64 exited;                     /* host TSC at the last exit */
+	u64 until;                      /* host TSC at which the run loop wants to look again */
+	u64 deadline;                   /* the same, or that of the next alarm: the guest exits */
+	struct inside_view *view;       /* of this turn, or NULL */
+	u64 exit_qualification;         /* valid where the dispatch table asks for it */
+	struct vcpu_event event;
+	struct vlapic lapic;
+	struct cpuid_table cpuid;
+	struct vcpu_msrs msrs;
+	u64 xcr0;
+	u64 dr[4], dr6;
+	u64 cr2;
+	u64 tsc_adjust;
+	u64 mtrr_def_type;
+	struct vcpu_pv pv;
+	u64 msr[VCPU_MSRS]; /* see vcpu_state.c: the MSRs that a vCPU takes along */
+	struct vcpu_fpu *fpu;
+	struct insn_cache insns;
+	u64 lapic_accesses; /* to the register page, for the table of exits */
+	u16 log[VCPU_LOG];  /* the basic reasons of the last exits: for panic */
+	u8 log_next;
+	u64 exits[VMX_EXIT_REASON_COUNT];
+	/* TSC ticks spent in the VMM, by what the exit was for; the last one is before the first exit. */
+	u64 ticks[VMX_EXIT_REASON_COUNT + 1];
+	struct exit_stats *_Atomic stats; /* the same in detail, once that was wanted (inside.h) */
+};
+
+_Static_assert(offsetof(struct vcpu, regs) == 0, "vcpu_of_regs");
+_Static_assert(VCPU_LOG == 1 << 8, "log_next wraps by itself");
+
+static inline struct vcpu *vcpu_of_regs(struct guest_regs *regs)
+{
+	return (struct vcpu *)(void *)regs;
+}
+
+/*
+ * Give the vCPU a local APIC with @page for its registers, on the VM's bus, in x2APIC mode if
+ * @x2apic and the bus has it. -ENOSPC when the bus is full.
+ */
+int vcpu_apic_init(struct vcpu *vcpu, void *page, bool x2apic) __must_check;
+
+/*
+ * Give the vCPU its VMCS and load it. vm, id, cpuid and lapic are filled; its memory is the VM's.
+ * It waits for a start-up IPI, or for vcpu_reset. 0, or -ENOMEM.
+ */
+int vcpu_init(struct vcpu *vcpu) __must_check;
+
+/* Registers as @entry says, and all else as after INIT. @vcpu is loaded. */
+void vcpu_reset(struct vcpu *vcpu, const struct guest_entry *entry);
+
+/* Do what others have asked for: INIT, start-up IPI. @vcpu is loaded. */
+void vcpu_obey_requests(struct vcpu *vcpu);
+
+/* Ask for VCPU_REQ_* (@request), on any CPU. */
+void vcpu_request(struct vcpu *vcpu, unsigned int request);
+
+/* @vcpu has been given something (a request, a vector in its IRR): see to it that it looks. Any CPU. */
+void vcpu_kick(struct vcpu *vcpu);
+
+/*
+ * The same, for a vector that its processor takes from the posted-interrupt descriptor by itself if it is
+ * in the guest: then without an exit.
+ */
+void vcpu_post(struct vcpu *vcpu);
+
+/*
+ * Make this CPU's registers and VMCS those of @vcpu, in place of whichever it ran before. No other
+ * CPU may hold them.
+ */
+void vcpu_load(struct vcpu *vcpu);
+
+/* Point the host state of the current VMCS at this CPU's own structures. */
+void vcpu_host_state(void);
+
+/* Take the registers of the vCPU that this CPU holds, if it does, so that any CPU can load them. */
+void vcpu_unload(void);
+
+/* The vCPU whose registers this CPU holds, or NULL. */
+struct vcpu *vcpu_current(void);
+
+/* The registers that vcpu_load switches, as after power-up, before @vcpu is loaded for the first time. */
+void vcpu_state_init(struct vcpu *vcpu);
+
+/* What INIT changes of them. @vcpu is loaded. */
+void vcpu_state_reset(struct vcpu *vcpu);
+
+/* Queue a hardware exception for the next entry; a second one on top of it makes #DF or a shutdown. */
+void vcpu_inject_exception(struct vcpu *vcpu, u8 vector, u32 error);
+void vcpu_inject_gp(struct vcpu *vcpu);
+void vcpu_inject_ud(struct vcpu *vcpu);
+void vcpu_inject_page_fault(struct vcpu *vcpu, u64 address, u32 error); /* and CR2 */
+
+/* An instruction was done with TF set: a debug exception is pending, unless TF is for branches only. */
+void vcpu_single_step(void);
+
+/* The guest's local APIC has another mode now, or may have. @vcpu is loaded. */
+void vcpu_apic_mode_changed(struct vcpu *vcpu);
+
+/*
+ * The vCPU, which is loaded, has spun for too long; was that @useful to another one? If not, it may spin for twice
+ * as long the next time. SDM, "Pause-Loop Exiting" of "Instructions That Cause VM Exits Conditionally".
+ */
+void vcpu_pause_window(struct vcpu *vcpu, bool useful);
+
+/* The guest's linear translations may be stale: drop them. */
+void vcpu_flush_tlb(struct vcpu *vcpu);
+u16 vcpu_vpid(const struct vcpu *vcpu);
+
+/* Before an entry: inject what can be injected, ask for an exit where something has to wait. */
+void vcpu_inject(struct vcpu *vcpu);
+
+/* Does a queued event, or an interrupt, end the HLT of this vCPU? It is loaded. */
+bool vcpu_has_work(struct vcpu *vcpu);
+
+/* Register of the last exit's instruction by number (0 RAX ... 15 R15; 4 is RSP, from the VMCS). */
+u64 vcpu_reg(const struct vcpu *vcpu, unsigned int reg);
+void vcpu_set_reg(struct vcpu *vcpu, unsigned int reg, u64 value);
+
+/* Current privilege level, 0-3: SS.DPL. SDM, "Guest Register State". */
+static inline unsigned int vcpu_cpl(void)
+{
+	return (unsigned int)(vmcs_read(GUEST_SS_ACCESS_RIGHTS) >> 5 & 3);
+}
+
+/* Is the vCPU in 64-bit mode (CS.L in IA-32e mode)? */
+static inline bool vcpu_long_mode(void)
+{
+	return (vmcs_read(GUEST_CS_ACCESS_RIGHTS) & AR_L) &&
+	       (vmcs_read(GUEST_IA32_EFER) & EFER_LMA);
+}
+
+#endif
