@@ -30,7 +30,7 @@ void printk(enum log_level level, const char *fmt, ...) __format(2, 3);
 #define pr_debug(...) printk(LOG_DEBUG, __VA_ARGS__)
 
 /*
- * We are wrong: print, dump, stop. The dump belongs to the VMM (vmm/panic.c); lib only declares it
+ * We are wrong: print, dump, stop. The dump belongs to the VMM (vmm/host/panic.c); lib only declares it
  * so that every folder can say it. A guest can never make this happen.
  */
 void panic(const char *fmt, ...) __format(1, 2) __noreturn;

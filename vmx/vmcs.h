@@ -28,7 +28,7 @@ void vmcs_clear(struct vmcs *vmcs);
 void vmcs_access_failed(const char *what, enum vmcs_field field) __attribute__((noreturn, cold));
 
 /*
- * `make VMCS_COUNTS=1` counts all VMREADs and VMWRITEs of a CPU, in what vmm/cpu.h has at %gs for that. It
+ * `make VMCS_COUNTS=1` counts all VMREADs and VMWRITEs of a CPU, in what vmm/host/cpu.h has at %gs for that. It
  * is a build of its own, because each is an instruction.
  */
 #ifndef VMCS_COUNTS

@@ -13,7 +13,7 @@ COUNT = 4000
 SECONDS = 600
 # Reasons that belong to the thing that is counted, and not to the guest's start and its messages.
 COUNTED = {"external interrupt", "interrupt window", "HLT", "WRMSR", "VMCALL", "preemption timer", "TPR below threshold", "PAUSE", "NMI window", "virtualized EOI", "APIC write"}
-# How often a running vCPU comes out whatever it does: LOOK_HZ of vmm/run.c, 100 a second, for each tick of 250 us.
+# How often a running vCPU comes out whatever it does: LOOK_HZ of vmm/run/run.c, 100 a second, for each tick of 250 us.
 LOOKS = 0.03
 
 # name: (work, vCPUs, most exits for each)
