@@ -62,7 +62,7 @@ $(BUILD)/image$(VARIANT)/%.asm.o: %.asm lib/gprs.inc Makefile
 
 -include guests/micro/micro.mk
 -include guests/exitbench/exitbench.mk
--include tools/kvm-run/kvm-run.mk
+-include tests/bench/kvm-run/kvm-run.mk
 -include guests/loads/loads.mk
 
 # --- guests, and a folder that boots them ----------------------------------------------------
@@ -95,15 +95,15 @@ run:
 # --- benchmarks ------------------------------------------------------------------------------
 
 .PHONY: bench
-# The same operations under Lintel and under KVM; BENCH='--n 100 --only cpuid' goes to tools/bench. Then IPIs between two CPUs, and a
+# The same operations under Lintel and under KVM; BENCH='--n 100 --only cpuid' goes to tests/bench/exit-latency. Then IPIs between two CPUs, and a
 # Linux beside the bare machine. What fails does not keep the rest from being measured. Their budgets add up to 25 minutes.
 bench:
 	$(Q)tools/setup build lab guests bench
 	$(Q)$(MAKE) --no-print-directory $(IMAGE) guests exitbench kvm-run loads
 	$(Q)status=0; \
-	tools/bench $(BENCH) || status=1; \
-	tools/bench --cpus 2 --only ipi_send,ipi,ipi_halt --sides lintel,kvm --budget 240 --output $(BUILD)/bench/two-cpus || status=1; \
-	tools/bench-linux || status=1; \
+	tests/bench/exit-latency $(BENCH) || status=1; \
+	tests/bench/exit-latency --cpus 2 --only ipi_send,ipi,ipi_halt --sides lintel,kvm --budget 240 --output $(BUILD)/bench/two-cpus || status=1; \
+	tests/bench/linux-loads || status=1; \
 	exit $$status
 
 # --- tests -----------------------------------------------------------------------------------
@@ -141,7 +141,7 @@ $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(HOST_LIB) $(TEST_OBJS)
 
 -include $(HOST_OBJS:.o=.d) $(TEST_OBJS:.o=.d) $(UNIT_TESTS:%=%.d) $(FUZZERS:%=%.d)
 
-FORMATTED := $(C_SRCS) $(HEADERS) $(sort $(wildcard tests/*/*.[ch] guests/*/*.[ch] guests/*/*/*.[ch] tools/*.[ch] tools/*/*.[ch]))
+FORMATTED := $(C_SRCS) $(HEADERS) $(sort $(wildcard tests/*/*.[ch] tests/*/*/*.[ch] guests/*/*.[ch] guests/*/*/*.[ch] tools/*.[ch]))
 
 .PHONY: test test-long unit fuzzers format format-check header-check layer-check size
 unit: $(UNIT_TESTS)

@@ -1,14 +1,13 @@
-"""tools/bench: what it makes of runs that end well, badly or not at all, and of wrong words on its command line. No machine is booted."""
+"""tests/bench/exit-latency: what it makes of runs that end well, badly or not at all, and of wrong words on its command line. No machine is booted."""
 
 import json
 import subprocess
-import sys
 
 import pytest
 from benchlib import report, rounds, sides
 from lablib.paths import REPOSITORY
 
-BENCH = REPOSITORY / "tools/bench"
+BENCH = REPOSITORY / "tests/bench/exit-latency"
 
 
 def machine_line(name: str, median: int) -> str:
@@ -113,7 +112,7 @@ def test_wrong_words(arguments, said):
     """Unknown operations and sides, no repetitions: a message, status 2, and no machine is started."""
     if not sides.IMAGE.is_file() or not sides.KVM_RUN.is_file():
         pytest.skip("needs what make exitbench kvm-run builds")
-    ran = subprocess.run([sys.executable, str(BENCH), *arguments], capture_output=True, text=True, check=False, timeout=60)
+    ran = subprocess.run([str(BENCH), *arguments], capture_output=True, text=True, check=False, timeout=60)
     assert ran.returncode == 2 and said in ran.stderr
 
 

@@ -34,7 +34,7 @@ host: status 0\r
 
 
 def some_runs(**more):
-    """As tools/bench-linux has them."""
+    """As tests/bench/linux-loads has them."""
     runs = {"native": linux.Run("native", boot_ns=1000000000, loads={"cpu": 500}, life=9), "none": linux.read("none", NONE), "all": linux.read("all", ALL), "hide-pv": linux.read("hide-pv", ALL)}
     return {**runs, **more}
 

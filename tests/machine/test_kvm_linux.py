@@ -1,4 +1,4 @@
-"""The other side of tools/bench-linux: kvm-run boots the loads' Linux under the KVM of a Linux in Bochs, and KVM's exits are counted."""
+"""The other side of tests/bench/linux-loads: kvm-run boots the loads' Linux under the KVM of a Linux in Bochs, and KVM's exits are counted."""
 
 import pytest
 from benchlib import linux

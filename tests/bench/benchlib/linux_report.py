@@ -1,4 +1,4 @@
-"""The tables of tools/bench-linux."""
+"""The tables of tests/bench/linux-loads."""
 
 from . import linux
 

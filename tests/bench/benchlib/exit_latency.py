@@ -14,14 +14,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+TESTS = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(TESTS / "bench"), str(TESTS.parent / "tools")]
 sys.dont_write_bytecode = True
 
 # pylint: disable=wrong-import-position
 try:
     import pexpect  # noqa: F401
 except ImportError:
-    sys.exit("bench: Debian's python3-pexpect is missing: run tools/setup lab")
+    sys.exit("exit-latency: Debian's python3-pexpect is missing: run tools/setup lab")
 
 from benchlib import report, rounds, sides
 from lablib import bochs, choice, kvm
@@ -32,7 +33,7 @@ MOST = 100000
 
 def say(text: str) -> None:
     """The tool's own words."""
-    print(f"bench: {text}", flush=True)
+    print(f"exit-latency: {text}", flush=True)
 
 
 def units(machine: str, cpus: int) -> str:
@@ -125,7 +126,7 @@ def compare(arguments: argparse.Namespace) -> int:
 
 def main() -> int:
     """Parses the command line."""
-    parser = argparse.ArgumentParser(prog="bench", description=__doc__, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(prog="exit-latency", description=__doc__, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--n", type=int, default=1000, help="repetitions of each operation (default: 1000)")
     parser.add_argument("--rounds", type=int, default=1, metavar="R", help="all sides R times, every other time in reverse order (A B B A), with confidence intervals; for real processors (default: 1)")
     parser.add_argument("--only", default="", metavar="A,B", help="these operations alone")
@@ -140,7 +141,7 @@ def main() -> int:
     try:
         return compare(arguments)
     except LabError as error:
-        print(f"bench: {error}", file=sys.stderr)
+        print(f"exit-latency: {error}", file=sys.stderr)
         return 2
 
 

@@ -1,0 +1,1 @@
+"""What tests/bench/exit-latency and linux-loads are made of."""
