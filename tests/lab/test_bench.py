@@ -4,7 +4,7 @@ import json
 import subprocess
 
 import pytest
-from benchlib import report, rounds, sides
+from benchlib import exit_latency, report, rounds, sides
 from lablib.paths import REPOSITORY
 
 BENCH = REPOSITORY / "tests/bench/exit-latency"
@@ -114,6 +114,26 @@ def test_wrong_words(arguments, said):
         pytest.skip("needs what make exitbench kvm-run builds")
     ran = subprocess.run([str(BENCH), *arguments], capture_output=True, text=True, check=False, timeout=60)
     assert ran.returncode == 2 and said in ran.stderr
+
+
+def test_what_there_is_to_choose():
+    """--help, and the refusal of an operation that there is not, name all that there are; whoever looks stands anywhere."""
+    told = subprocess.run([str(BENCH), "--help"], cwd="/", capture_output=True, text=True, check=False, timeout=60)
+    refused = subprocess.run([str(BENCH), "--only", "cpiud"], cwd="/", capture_output=True, text=True, check=False, timeout=60)
+    assert told.returncode == 0 and refused.returncode == 2
+    known = set(exit_latency.names())
+    assert known <= set(told.stdout.split()) and known <= set(refused.stderr.split())
+
+
+def test_the_operations_are_the_guests():
+    """What is read out of its sources are the names in its image, and none is missed whose count is committed."""
+    known = exit_latency.names()
+    assert len(known) == len(set(known)) and set(known) >= set(json.loads((REPOSITORY / "tests/machine/baseline.json").read_text())["operations"])
+    if not sides.IMAGE.is_file():
+        pytest.skip("needs what make exitbench builds")
+    # A name may be the end of another one's: the linker keeps such strings once.
+    image = sides.IMAGE.read_bytes()
+    assert [name for name in known if name.encode() + b"\0" not in image] == []
 
 
 def test_the_runner_refuses(tmp_path):

@@ -8,8 +8,10 @@ for what there is not. See docs/performance.md.
 
 import argparse
 import hashlib
+import re
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 from typing import Any
@@ -44,9 +46,13 @@ def units(machine: str, cpus: int) -> str:
 
 
 def names() -> list[str]:
-    """The operations, out of the image: its tables are what it knows."""
-    strings = set(sides.IMAGE.read_bytes().split(b"\0"))
-    return sorted(word.decode() for word in strings if word and all(97 <= byte <= 122 or 48 <= byte <= 57 or byte == 95 for byte in word))
+    """The operations, out of the guest's tables: known before it is built."""
+    return [name for file in sorted((sides.REPOSITORY / "guests/exitbench").glob("*_ops.c")) for name in re.findall(r'^\t\{ "(\w+)",', file.read_text(), re.MULTILINE)]
+
+
+def known_names() -> str:
+    """All of them, for people."""
+    return textwrap.fill(" ".join(names()), 100, initial_indent="  ", subsequent_indent="  ")
 
 
 def head(wish: sides.Wish) -> dict[str, Any]:
@@ -87,7 +93,7 @@ def check(arguments: argparse.Namespace) -> None:
     known = names()
     for word in filter(None, arguments.only.split(",")):
         if word not in known:
-            raise LabError(f"--only {word}: there is no such operation; there are those of guests/exitbench/*_ops.c")
+            raise LabError(f"--only {word}: there is no such operation; there are:\n{known_names()}")
     arguments.output.mkdir(parents=True, exist_ok=True)
 
 
@@ -126,11 +132,11 @@ def compare(arguments: argparse.Namespace) -> int:
 
 def main() -> int:
     """Parses the command line."""
-    parser = argparse.ArgumentParser(prog="exit-latency", description=__doc__, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(prog="exit-latency", description=__doc__, epilog=f"operations:\n{known_names()}", allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--n", type=int, default=1000, help="repetitions of each operation (default: 1000)")
     parser.add_argument("--rounds", type=int, default=1, metavar="R", help="all sides R times, every other time in reverse order (A B B A), with confidence intervals; for real processors (default: 1)")
-    parser.add_argument("--only", default="", metavar="A,B", help="these operations alone")
-    parser.add_argument("--sides", default="", metavar="A,B", help="of " + ", ".join(side.name for side in sides.SIDES))
+    parser.add_argument("--only", default="", metavar="A,B", help="these operations alone (default: all of them)")
+    parser.add_argument("--sides", default="", metavar="A,B", help="of " + ", ".join(side.name for side in sides.SIDES) + " (default: all that can be had here)")
     parser.add_argument("--machine", choices=("auto", "kvm", "bochs"), default="auto", help="as in tools/lab boot")
     parser.add_argument("--cpu", default="", metavar="MODEL", help="as in tools/lab boot")
     parser.add_argument("--cpus", type=int, choices=(1, 2), default=1, help="of the machine. 2: IPIs between CPUs that run at once, but Bochs then counts no instructions")
