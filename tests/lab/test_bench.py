@@ -1,10 +1,12 @@
-"""tests/bench/exit-latency: what it makes of runs that end well, badly or not at all, and of wrong words on its command line. No machine is booted."""
+"""tests/bench/exit-latency: what it makes of runs that end well, badly or not at all, and of wrong words on its command line; what it builds. No machine is booted."""
 
 import json
+import os
 import subprocess
 
 import pytest
 from benchlib import exit_latency, report, rounds, sides
+from lablib.errors import LabError
 from lablib.paths import REPOSITORY
 
 BENCH = REPOSITORY / "tests/bench/exit-latency"
@@ -109,11 +111,9 @@ def test_nothing_was_measured(tmp_path):
 
 @pytest.mark.parametrize("arguments, said", [(["--n", "0"], "--n 0"), (["--n", "x"], "invalid int"), (["--rounds", "0"], "--rounds 0"), (["--sides", "kvn"], "--sides kvn"), (["--only", "cpuid,cpiud"], "--only cpiud")])
 def test_wrong_words(arguments, said):
-    """Unknown operations and sides, no repetitions: a message, status 2, and no machine is started."""
-    if not sides.IMAGE.is_file() or not sides.KVM_RUN.is_file():
-        pytest.skip("needs what make exitbench kvm-run builds")
+    """Unknown operations and sides, no repetitions: a message, status 2, and nothing is built or started."""
     ran = subprocess.run([str(BENCH), *arguments], capture_output=True, text=True, check=False, timeout=60)
-    assert ran.returncode == 2 and said in ran.stderr
+    assert ran.returncode == 2 and said in ran.stderr and ran.stdout == ""
 
 
 def test_what_there_is_to_choose():
@@ -134,6 +134,43 @@ def test_the_operations_are_the_guests():
     # A name may be the end of another one's: the linker keeps such strings once.
     image = sides.IMAGE.read_bytes()
     assert [name for name in known if name.encode() + b"\0" not in image] == []
+
+
+@pytest.mark.parametrize(
+    "names, targets",
+    [
+        ("lintel,lintel-vid", ["build/lintel.efi", "exitbench"]),
+        ("lintel,kvm-bare", ["build/lintel.efi", "exitbench", "kvm-run"]),
+        ("lintel,kvm", ["build/lintel.efi", "exitbench", "kvm-run", "guests"]),
+    ],
+)
+def test_only_what_is_needed_is_built(names, targets):
+    """A Linux is fetched for KVM's side in the machine, and for nobody else."""
+    assert list(exit_latency.needs(exit_latency.chosen_sides(names))) == targets
+
+
+def test_it_builds(tmp_path, monkeypatch):
+    """What is missing is installed, then make is called; what fails is said."""
+    (tmp_path / "tools").mkdir()
+    setup = tmp_path / "tools/setup"
+    setup.write_text('#!/bin/sh\necho "$@" > groups\n')
+    setup.chmod(0o755)
+    (tmp_path / "Makefile").write_text("good: groups\n\t@cp groups $@\nbad:\n\t@false\n")
+    monkeypatch.setattr(sides, "REPOSITORY", tmp_path)
+    exit_latency.build(["good"])
+    assert (tmp_path / "good").read_text().split() == ["build", "lab", "bench"]
+    with pytest.raises(LabError, match="make .*bad.*: status 2"):
+        exit_latency.build(["bad"])
+    setup.write_text("#!/bin/sh\nexit 1\n")
+    with pytest.raises(LabError, match="tools/setup build lab bench: status 1"):
+        exit_latency.build(["good"])
+
+
+def test_make_bench_calls_it():
+    """With the words of BENCH, and without building twice."""
+    environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+    ran = subprocess.run(["make", "-n", "bench", "BENCH=--n 7 --only cpuid"], cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert ran.returncode == 0 and "tests/bench/exit-latency --no-build --n 7 --only cpuid" in ran.stdout
 
 
 def test_the_runner_refuses(tmp_path):

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """What operations cost under Lintel and under KVM: the same guest, on the same machine, one after the other.
 
-Needs what `make bench` builds. Writes OUTPUT/results.json, results.md, results.svg and results.png after each side, so that what was measured is
-kept whatever happens to the rest. Status 0: every side that was asked for is complete; 1: some are partial or missing, as the results say; 2: it was asked
-for what there is not. See docs/performance.md.
+Has make build what is needed, which takes minutes from a clean clone, runs each side in the machine at hand, and prints the table. Writes OUTPUT/results.json,
+results.md, results.svg and results.png after each side, so that what was measured is kept whatever happens to the rest. Status 0: every side that was asked
+for is complete; 1: some are partial or missing, as the results say; 2: it was asked for what there is not, or it cannot be built. See docs/performance.md.
 """
 
 import argparse
@@ -82,19 +82,39 @@ def chosen_sides(text: str) -> list[sides.Side]:
 
 
 def check(arguments: argparse.Namespace) -> None:
-    """What is wrong is said before anything starts; the guest checks its own names and numbers, too."""
+    """What is wrong is said before anything is built; the guest checks its own names and numbers, too."""
     if arguments.rounds < 1:
         raise LabError(f"--rounds {arguments.rounds}: at least 1")
     if not 1 <= arguments.n <= MOST:
         raise LabError(f"--n {arguments.n}: a number from 1 to {MOST} is expected")
-    for file in (sides.IMAGE, sides.KVM_RUN, sides.BUILD / "lintel.efi", sides.GUESTS / "vmlinuz"):
-        if not file.is_file():
-            raise LabError(f"{file} is missing: make bench builds it")
     known = names()
     for word in filter(None, arguments.only.split(",")):
         if word not in known:
             raise LabError(f"--only {word}: there is no such operation; there are:\n{known_names()}")
-    arguments.output.mkdir(parents=True, exist_ok=True)
+
+
+def needs(chosen: list[sides.Side]) -> dict[str, Path]:
+    """make's targets, and the file that each is for. Only KVM's Linux needs a kernel of Debian's."""
+    targets = {"build/lintel.efi": sides.BUILD / "lintel.efi", "exitbench": sides.IMAGE}
+    if any(side.is_kvm for side in chosen):
+        targets["kvm-run"] = sides.KVM_RUN
+    if any(side.is_kvm and not side.bare for side in chosen):
+        targets["guests"] = sides.GUESTS / "vmlinuz"
+    return targets
+
+
+def build(targets: list[str]) -> None:
+    """By make, after what it needs has been installed; both say what they do."""
+    say(f"building {', '.join(targets)} ...")
+    # Without a guest's disk, which no side has.
+    make = ["make", "--no-print-directory", *targets, "CONFIG=guests/linux/minimal.conf"]
+    for command in (["tools/setup", "build", "lab", "bench"], make):
+        try:
+            status = subprocess.run(command, cwd=sides.REPOSITORY, check=False).returncode
+        except OSError as error:
+            raise LabError(f"{command[0]}: {error.strerror}") from None
+        if status:
+            raise LabError(f"{' '.join(command)}: status {status}; the reason is above")
 
 
 def attempt(side: sides.Side, wish: sides.Wish, arguments: argparse.Namespace, end: float) -> sides.Outcome:
@@ -113,6 +133,13 @@ def compare(arguments: argparse.Namespace) -> int:
     """Runs all sides and says what came out."""
     check(arguments)
     chosen = chosen_sides(arguments.sides)
+    targets = needs(chosen)
+    if arguments.build:
+        build(list(targets))
+    for target, file in targets.items():
+        if not file.is_file():
+            raise LabError(f"{file} is missing: make {target} builds it")
+    arguments.output.mkdir(parents=True, exist_ok=True)
     kind, why = choice.choose(arguments.machine)
     wish = sides.Wish(arguments.n, arguments.only, kind, arguments.cpu, arguments.cpus)
     about = head(wish)
@@ -143,6 +170,7 @@ def main() -> int:
     parser.add_argument("--timeout", type=float, default=300, metavar="S", help="for one side (default: 300)")
     parser.add_argument("--budget", type=float, default=780, metavar="S", help="for all of them (default: 780)")
     parser.add_argument("--output", type=Path, default=sides.BUILD / "bench", metavar="DIR")
+    parser.add_argument("--no-build", dest="build", action="store_false", help="take what is in build/ as it is")
     arguments = parser.parse_args()
     try:
         return compare(arguments)
