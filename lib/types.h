@@ -18,16 +18,19 @@ typedef int64_t s64;
 typedef u64 gpa_t; /* guest-physical address, bytes */
 typedef u64 hpa_t; /* host-physical address, bytes; the VMM maps RAM one to one */
 
-#define BIT(n)                          (1ULL << (n))
-#define GENMASK(hi, lo)                 ((~0ULL >> (63 - (hi))) & (~0ULL << (lo)))
-#define ARRAY_SIZE(a)                   (sizeof(a) / sizeof((a)[0]))
-#define ALIGN_DOWN(x, a)                ((x) & ~((a)-1)) /* a: a power of two of x's own width */
-#define ALIGN_UP(x, a)                  (((x) + (a)-1) & ~((a)-1))
-#define IS_ALIGNED(x, a)                (((x) & ((a)-1)) == 0)
+#define BIT(n)           (1ULL << (n))
+#define GENMASK(hi, lo)  ((~0ULL >> (63 - (hi))) & (~0ULL << (lo)))
+#define ARRAY_SIZE(a)    (sizeof(a) / sizeof((a)[0]))
+#define ALIGN_DOWN(x, a) ((x) & ~((a)-1)) /* a: a power of two of x's own width */
+#define ALIGN_UP(x, a)   (((x) + (a)-1) & ~((a)-1))
+#define IS_ALIGNED(x, a) (((x) & ((a)-1)) == 0)
 
-#define KIB(n)                          ((u64)(n) << 10)
-#define MIB(n)                          ((u64)(n) << 20)
-#define GIB(n)                          ((u64)(n) << 30)
+#define KIB(n)           ((u64)(n) << 10)
+#define MIB(n)           ((u64)(n) << 20)
+#define GIB(n)           ((u64)(n) << 30)
+
+/* What CPUs take from each other in one piece. */
+#define CACHE_LINE                      64
 
 #define PAGE_SIZE                       4096UL
 

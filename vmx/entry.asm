@@ -18,8 +18,7 @@ default rel
 
 section .text
 
-; enum vmx_entry_result vmx_run(struct guest_regs *regs /* rdi */, bool launched /* sil */,
-;				vmx_exit_fn *on_exit /* rdx */)
+; enum vmx_entry_result vmx_run(struct guest_regs *regs /* rdi */, bool launched /* sil */)
 global vmx_run:function hidden
 vmx_run:
 	push	rbp
@@ -30,7 +29,6 @@ vmx_run:
 	push	r15
 	sub	rsp, 8			; on_exit is called with a stack on a boundary of 16
 	mov	[rdi + HOST_RSP_SLOT], rsp
-	mov	[rdi + ON_EXIT_SLOT], rdx
 	mov	rax, rdi
 	test	sil, sil
 	jz	.launch

@@ -42,7 +42,8 @@ struct guest_regs {
 	u64 r15, r14, r13, r12, r11, r10, r9, r8;
 	u64 rdi, rsi, rbp, rbx, rdx, rcx, rax;
 	u64 host_rsp; /* entry.asm's own: the VMM's stack while the guest runs */
-	vmx_exit_fn *on_exit;
+	vmx_exit_fn *
+		on_exit; /* of the next exit; the caller's of vmx_run, and it may change in an exit */
 };
 _Static_assert(offsetof(struct guest_regs, rax) == 14 * 8, "entry.asm: push order");
 _Static_assert(offsetof(struct guest_regs, host_rsp) == 15 * 8, "entry.asm: HOST_RSP");
@@ -53,11 +54,11 @@ _Static_assert(EXIT_REASON == 0x4402, "entry.asm: EXIT_REASON");
 enum vmx_entry_result { VMX_EXITED = 0, VMX_FAIL_INVALID = 1, VMX_FAIL_VALID = 2 };
 
 /*
- * VMLAUNCH or VMRESUME of the current VMCS with @regs, again after each exit that @on_exit wants to be followed
- * by an entry. Interrupts must be off, are off in @on_exit and afterwards. HOST_RSP must be &regs->host_rsp,
+ * VMLAUNCH or VMRESUME of the current VMCS with @regs, again after each exit that regs->on_exit wants to be
+ * followed by an entry. Interrupts must be off, are off in on_exit and afterwards. HOST_RSP must be &regs->host_rsp,
  * HOST_RIP vmx_exit.
  */
-enum vmx_entry_result vmx_run(struct guest_regs *regs, bool launched, vmx_exit_fn *on_exit);
+enum vmx_entry_result vmx_run(struct guest_regs *regs, bool launched);
 extern const char vmx_exit[];
 
 /*

@@ -6,9 +6,18 @@
 
 #define ENCODINGS 0x8000u
 
-static u64 values[ENCODINGS];
+/* Of each region that was loaded its own fields. The first one is for tests that load none. */
+#define REGIONS 6
+static struct region {
+	const struct vmcs *vmcs;
+	bool active; /* loaded, and not cleared since */
+	u64 values[ENCODINGS];
+} regions[REGIONS];
+static struct region *current = regions;
+
 static unsigned int writes[ENCODINGS], all_writes;
 unsigned int fake_invvpids;
+u16 fake_invvpid_last;
 const char vmx_exit[1];
 
 static unsigned int checked(enum vmcs_field field)
@@ -32,8 +41,10 @@ static u64 width_mask(enum vmcs_field field)
 
 void fake_vmcs_reset(void)
 {
-	memset(values, 0, sizeof(values));
+	memset(regions, 0, sizeof(regions));
+	current = regions;
 	fake_invvpids = 0;
+	fake_invvpid_last = 0;
 	fake_vmcs_forget_writes();
 }
 
@@ -55,17 +66,17 @@ unsigned int fake_vmcs_all_writes(void)
 
 void fake_vmcs_set(enum vmcs_field field, u64 value)
 {
-	values[checked(field)] = value & width_mask(field);
+	current->values[checked(field)] = value & width_mask(field);
 }
 
 u64 fake_vmcs_get(enum vmcs_field field)
 {
-	return values[checked(field)];
+	return current->values[checked(field)];
 }
 
 u64 vmcs_read(enum vmcs_field field)
 {
-	return values[checked(field)];
+	return current->values[checked(field)];
 }
 
 void vmcs_write(enum vmcs_field field, u64 value)
@@ -84,20 +95,50 @@ void vmcs_init(struct vmcs *vmcs, u32 revision)
 	vmcs->revision = revision;
 }
 
+static struct region *region_of(const struct vmcs *vmcs)
+{
+	for (struct region *r = regions + 1; r < regions + REGIONS; r++) {
+		if (r->vmcs == vmcs)
+			return r;
+		if (!r->vmcs) {
+			r->vmcs = vmcs;
+			return r;
+		}
+	}
+	fprintf(stderr, "more than %d VMCSs\n", REGIONS - 1);
+	abort();
+}
+
 void vmcs_load(struct vmcs *vmcs)
 {
-	(void)vmcs;
+	current = region_of(vmcs);
+	current->active = true;
 }
 
 void vmcs_clear(struct vmcs *vmcs)
 {
-	(void)vmcs;
+	struct region *r = region_of(vmcs);
+
+	r->active = false;
+	if (current == r)
+		current = regions;
+}
+
+const struct vmcs *fake_vmcs_current(void)
+{
+	return current->vmcs;
+}
+
+bool fake_vmcs_is_active(const struct vmcs *vmcs)
+{
+	return region_of(vmcs)->active;
 }
 
 void vmx_invvpid(const struct vmx_caps *caps, u16 vpid)
 {
-	(void)caps, (void)vpid;
+	(void)caps;
 	fake_invvpids++;
+	fake_invvpid_last = vpid;
 }
 
 void vmx_invept(const struct vmx_caps *caps, u64 eptp)

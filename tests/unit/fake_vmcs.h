@@ -20,7 +20,14 @@ unsigned int fake_vmcs_writes(enum vmcs_field field);
 unsigned int fake_vmcs_all_writes(void);
 void fake_vmcs_forget_writes(void);
 
-/* INVVPIDs since the last reset. */
+/* INVVPIDs since the last reset, and what the last one was for. */
 extern unsigned int fake_invvpids;
+extern u16 fake_invvpid_last;
+
+/* The region that fields are read and written in: the one loaded last, unless it was cleared; NULL: none. */
+const struct vmcs *fake_vmcs_current(void);
+
+/* Was it loaded, and not cleared since? */
+bool fake_vmcs_is_active(const struct vmcs *vmcs);
 
 #endif

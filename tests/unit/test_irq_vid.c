@@ -132,7 +132,7 @@ static void requests(void **state)
 	assert_int_equal(entry(), 0);
 	assert_int_equal(rvi(), 0x61);
 	assert_int_equal(svi(), 0);
-	assert_int_equal(rig_vcpu.windows, 0);
+	assert_int_equal(rig_vcpu.ctx->windows, 0);
 	assert_int_equal(fake_vmcs_writes(TPR_THRESHOLD), 0);
 	vlapic_post(LAPIC, 0x51, false);
 	entry();
@@ -254,11 +254,11 @@ static void pic(void **state)
 	vpic_set_line(&rig_vm->pic, 4, true);
 	vlapic_post(LAPIC, 0x61, false);
 	assert_int_equal(entry(), 0);
-	assert_int_equal(rig_vcpu.windows, CPU_INTERRUPT_WINDOW_EXITING);
+	assert_int_equal(rig_vcpu.ctx->windows, CPU_INTERRUPT_WINDOW_EXITING);
 	fake_vmcs_set(GUEST_RFLAGS, RFLAGS_FIXED | RFLAGS_IF);
 	assert_true(rig_exit(EXIT_INTERRUPT_WINDOW, 0));
 	assert_int_equal(entry(), INTR_INFO_VALID | INTR_TYPE_EXTERNAL | 0x24);
-	assert_int_equal(rig_vcpu.windows, 0);
+	assert_int_equal(rig_vcpu.ctx->windows, 0);
 	assert_int_equal(rvi(), 0x61);
 }
 

@@ -106,11 +106,11 @@ static u32 entry(void)
 
 static bool window(void)
 {
-	u32 windows = (u32)fake_vmcs_get(PRIMARY_CONTROLS) & ~rig_vcpu.cpu_controls;
+	u32 windows = (u32)fake_vmcs_get(PRIMARY_CONTROLS) & ~rig_vcpu.ctx->cpu_controls;
 
-	assert_int_equal(fake_vmcs_get(PRIMARY_CONTROLS), rig_vcpu.cpu_controls | windows);
+	assert_int_equal(fake_vmcs_get(PRIMARY_CONTROLS), rig_vcpu.ctx->cpu_controls | windows);
 	assert_int_equal(windows & ~(WINDOW | CPU_NMI_WINDOW_EXITING), 0);
-	assert_int_equal(windows, rig_vcpu.windows);
+	assert_int_equal(windows, rig_vcpu.ctx->windows);
 	return windows & WINDOW;
 }
 
@@ -327,7 +327,8 @@ static void random_order(void **state)
 			pio_write(&rig_vm->pio, 0x20, 1, 0x20);
 		if (!(r >> 32 & 7))
 			queue(VECTOR_UD);
-		if (rig_vcpu.windows && (r & 1) && !(fake_vmcs_get(GUEST_INTERRUPTIBILITY_STATE)))
+		if (rig_vcpu.ctx->windows && (r & 1) &&
+		    !(fake_vmcs_get(GUEST_INTERRUPTIBILITY_STATE)))
 			rig_exit(EXIT_INTERRUPT_WINDOW, 0);
 		ready = (r & 1) && !fake_vmcs_get(GUEST_INTERRUPTIBILITY_STATE);
 		info = entry();

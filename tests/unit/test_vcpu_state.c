@@ -10,7 +10,8 @@ static int start(void **state)
 	memset(&other, 0, sizeof(other));
 	other.vm = &rig_vms[1];
 	other.cpuid = rig_vcpu.cpuid;
-	other.vmcs = (struct vmcs *)(uintptr_t)mem_alloc_page(VM_OWNER_OVERHEAD(1));
+	other.ctx = &other.own;
+	assert_int_equal(context_add(&other, &other.own, 0, &exit_ways), 0);
 	other.fpu = (struct vcpu_fpu *)(uintptr_t)mem_alloc_page(VM_OWNER_OVERHEAD(1));
 	vcpu_state_init(&other);
 	fake_msr_set(IA32_PRED_CMD, 0);
@@ -71,10 +72,10 @@ static void holder(void **state)
 {
 	(void)state;
 	assert_ptr_equal(rig_vcpu.on, this_cpu());
-	rig_vcpu.launched = true;
+	rig_vcpu.ctx->launched = true;
 	vcpu_load(&other);
 	assert_null(rig_vcpu.on);
-	assert_false(rig_vcpu.launched);
+	assert_false(rig_vcpu.ctx->launched);
 	assert_ptr_equal(other.on, this_cpu());
 	vcpu_unload();
 	assert_null(other.on);

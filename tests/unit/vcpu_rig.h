@@ -268,7 +268,7 @@ static inline void rig_start_mode(enum guest_mode mode)
 	msr_bitmap_build(msr_bitmap[0], &rig_vcpu, false);
 	msr_bitmap_build(msr_bitmap[1], &rig_vcpu, true);
 	rig_apic();
-	assert_int_equal(vcpu_init(&rig_vcpu), 0);
+	assert_int_equal(vcpu_init(&rig_vcpu, &exit_ways), 0);
 	vcpu_reset(&rig_vcpu, &entry);
 	rig_vcpu.mode = VCPU_OUT;
 	rig_vcpu.until = rig_vcpu.deadline = ~0ULL;

@@ -15,6 +15,9 @@
  */
 vmx_exit_fn exit_reenter, exit_reenter_inside;
 
+/* These two, as the ways of a vCPU's own context. */
+extern const struct exit_ways exit_ways;
+
 /*
  * The vCPU on this CPU waits for another of its VM, spinning: let those that wait for a CPU go
  * first. False: there is none.

@@ -213,3 +213,5 @@ struct guest_regs *exit_reenter_inside(struct guest_regs *regs, u64 tsc, u64 rea
 
 	return reenter(vcpu, tsc, reason, vcpu->view);
 }
+
+const struct exit_ways exit_ways = { .plain = exit_reenter, .inside = exit_reenter_inside };

@@ -79,12 +79,12 @@ static void entry_refused(struct vcpu *vcpu, enum vmx_entry_result result)
  * Quiet: a priority of 15 keeps every interrupt in this CPU's local APIC as long as the guest runs. (With
  * the TPR shadow the guest's CR8 is not this one.)
  */
-static enum vmx_entry_result run_quietly(struct vcpu *vcpu, vmx_exit_fn *on_exit)
+static enum vmx_entry_result run_quietly(struct vcpu *vcpu, bool launched)
 {
 	enum vmx_entry_result result;
 
 	write_cr8(15);
-	result = vmx_run(&vcpu->regs, vcpu->launched, on_exit);
+	result = vmx_run(&vcpu->regs, launched);
 	write_cr8(0);
 	irq_window();
 	return result;
@@ -114,20 +114,19 @@ static void sleep_in_place(struct vcpu *vcpu, u64 deadline)
  */
 TWICE u64 enter(struct vcpu *vcpu, u64 now, u64 alarm, u64 until, struct inside_view *view)
 {
-	vmx_exit_fn *on_exit = view ? exit_reenter_inside : exit_reenter;
+	struct vcpu_context *ctx = vcpu->ctx;
+	bool launched = ctx->launched;
 	enum vmx_entry_result result;
 	u64 before = rdtsc();
 
+	ctx->launched = true; /* from now on; or the VM ends, and the context with it */
 	vcpu->until = MIN(until, now + ARM_MAX);
 	vcpu->deadline = MIN(alarm, vcpu->until);
-	vcpu->view = view;
 	arm(before, vcpu->deadline);
 	vcpu->ticks[vcpu->exit_reason & EXIT_REASON_BASIC] += before - now;
 	if (view)
 		inside_entry(view, vcpu, now, before);
-	result = unlikely(vmm.quiet) ? run_quietly(vcpu, on_exit)
-				     : vmx_run(&vcpu->regs, vcpu->launched, on_exit);
-	vcpu->launched = true;
+	result = unlikely(vmm.quiet) ? run_quietly(vcpu, launched) : vmx_run(&vcpu->regs, launched);
 	if (unlikely(result != VMX_EXITED))
 		entry_refused(vcpu, result);
 	atomic_store_explicit(&vcpu->mode, VCPU_OUT, memory_order_relaxed);
@@ -156,6 +155,7 @@ TWICE bool run_vcpu(struct cpu *cpu, struct vcpu *vcpu, u64 until, struct inside
 
 	atomic_store(&vcpu->mode, VCPU_OUT);
 	vcpu_load(vcpu);
+	context_watch(vcpu, view);
 	pv_vcpu_loaded(vcpu, vcpu->sched.waited);
 	while (now < until && !atomic_load_explicit(&cpu->kicked, memory_order_relaxed)) {
 		u64 alarm = run_timers(vcpu, now);

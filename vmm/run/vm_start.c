@@ -3,6 +3,7 @@
 #include "lib/print.h"
 #include "lib/printk.h"
 #include "lib/string.h"
+#include "vmm/exit/exit.h"
 #include "vmm/load/guest_image.h"
 #include "vmm/observe/inside.h"
 #include "vmm/vm/machine.h"
@@ -76,7 +77,7 @@ static int build(struct vm *vm)
 	if (!err)
 		err = load_image(vm, &entry);
 	if (!err)
-		err = vcpus_init(vm, &entry);
+		err = vcpus_init(vm, &entry, &exit_ways);
 	if (!err && vmm.config->selftest == SELFTEST_YES && !vm_memory_selftest(vm))
 		err = -EFAULT;
 	return err ? err : vcpus_schedule(vm);
@@ -114,6 +115,7 @@ void vm_run(struct vm *vm)
 void vm_finish(struct vm *vm)
 {
 	vcpus_unschedule(vm);
+	vcpus_end(vm);
 	machine_disks_forget(vm);
 	machine_net_end(vm);
 	vm_memory_free(vm);

@@ -10,9 +10,9 @@
 
 static void software_init(struct vcpu *vcpu)
 {
-	if (vcpu->cpu_controls & CPU_TPR_SHADOW)
+	if (vcpu->ctx->cpu_controls & CPU_TPR_SHADOW)
 		vmcs_write(TPR_THRESHOLD, 0);
-	vcpu->tpr_threshold = 0;
+	vcpu->ctx->tpr_threshold = 0;
 }
 
 /* With the TPR shadow the guest lowers its TPR without an exit, unless we name a threshold. */
@@ -20,9 +20,9 @@ static void update_tpr_threshold(struct vcpu *vcpu)
 {
 	u32 threshold = vlapic_tpr_threshold(&vcpu->lapic);
 
-	if (threshold == vcpu->tpr_threshold)
+	if (threshold == vcpu->ctx->tpr_threshold)
 		return;
-	vcpu->tpr_threshold = threshold;
+	vcpu->ctx->tpr_threshold = threshold;
 	vmcs_write(TPR_THRESHOLD, threshold);
 }
 
@@ -32,10 +32,10 @@ static void software_inject(struct vcpu *vcpu, struct vcpu_entry *entry)
 	int vector;
 
 	/* Most entries: nothing to give, and no threshold left from when there was. */
-	if (likely(vlapic_idle(v) && !vcpu->tpr_threshold && !vcpu_pic_pending(vcpu)))
+	if (likely(vlapic_idle(v) && !vcpu->ctx->tpr_threshold && !vcpu_pic_pending(vcpu)))
 		return;
 	vector = vlapic_pending(v);
-	if (vcpu->cpu_controls & CPU_TPR_SHADOW)
+	if (vcpu->ctx->cpu_controls & CPU_TPR_SHADOW)
 		update_tpr_threshold(vcpu);
 	if (vcpu_pic_pending(vcpu))
 		vcpu_inject_pic(vcpu, entry);

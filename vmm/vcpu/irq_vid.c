@@ -25,8 +25,8 @@ static bool is_posted(void)
 
 static void vid_init(struct vcpu *vcpu)
 {
-	for (unsigned int i = 0; i < ARRAY_SIZE(vcpu->eoi_exits); i++) {
-		vcpu->eoi_exits[i] = 0;
+	for (unsigned int i = 0; i < ARRAY_SIZE(vcpu->ctx->eoi_exits); i++) {
+		vcpu->ctx->eoi_exits[i] = 0;
 		vmcs_write(EOI_EXIT_BITMAP(i), 0);
 	}
 	vmcs_write(GUEST_INTERRUPT_STATUS, 0);
@@ -40,13 +40,13 @@ static void vid_init(struct vcpu *vcpu)
 
 static void update_eoi_exits(struct vcpu *vcpu)
 {
-	u64 level[ARRAY_SIZE(vcpu->eoi_exits)];
+	u64 level[ARRAY_SIZE(vcpu->ctx->eoi_exits)];
 
 	vlapic_level_vectors(&vcpu->lapic, level);
 	for (unsigned int i = 0; i < ARRAY_SIZE(level); i++) {
-		if (level[i] == vcpu->eoi_exits[i])
+		if (level[i] == vcpu->ctx->eoi_exits[i])
 			continue;
-		vcpu->eoi_exits[i] = level[i];
+		vcpu->ctx->eoi_exits[i] = level[i];
 		vmcs_write(EOI_EXIT_BITMAP(i), level[i]);
 	}
 }

@@ -51,24 +51,19 @@ void vcpu_set_reg(struct vcpu *vcpu, unsigned int reg, u64 value)
 
 void vcpu_pause_window(struct vcpu *vcpu, bool useful)
 {
-	u32 longer = MIN(vcpu->pause_window * 2, (u32)PAUSE_LOOP_WINDOW_MAX);
+	struct vcpu_context *ctx = vcpu->ctx;
+	u32 longer = MIN(ctx->pause_window * 2, (u32)PAUSE_LOOP_WINDOW_MAX);
 	u32 window = useful ? PAUSE_LOOP_WINDOW : longer;
 
-	if (window == vcpu->pause_window)
+	if (window == ctx->pause_window)
 		return;
-	vcpu->pause_window = window;
+	ctx->pause_window = window;
 	vmcs_write(PLE_WINDOW, window);
 }
 
 void vcpu_flush_tlb(struct vcpu *vcpu)
 {
-	if (vmx_uses(&vmm.caps, VMX_VPID))
-		vmx_invvpid(&vmm.caps, vcpu_vpid(vcpu));
-}
-
-u16 vcpu_vpid(const struct vcpu *vcpu)
-{
-	return (u16)(1 + vcpu->vm->id * CONFIG_MAX_CPUS + vcpu->id); /* 0 is the VMM's own */
+	context_flush_tlb(vcpu->ctx);
 }
 
 /* The part of the host state that is this CPU's own. */
@@ -115,6 +110,7 @@ static void init_controls(struct vcpu *vcpu)
 {
 	const u32 *word = vmm.controls.word;
 	const struct vm *vm = vcpu->vm;
+	struct vcpu_context *ctx = vcpu->ctx;
 	u32 cpu2 = word[VMX_CPU2];
 
 	/* What spins on a CPU of its own takes nothing from anybody. */
@@ -128,10 +124,10 @@ static void init_controls(struct vcpu *vcpu)
 	if (!cpuid_has(&vcpu->cpuid, 0xd, 1, CPUID_EAX, 3))
 		cpu2 &= ~(u32)CPU2_ENABLE_XSAVES;
 
-	vcpu->cpu_controls = word[VMX_CPU];
-	vcpu->cpu2_controls = cpu2;
+	ctx->cpu_controls = word[VMX_CPU];
+	ctx->cpu2_controls = cpu2;
 	vmcs_write(PIN_BASED_CONTROLS, word[VMX_PIN]);
-	vmcs_write(PRIMARY_CONTROLS, vcpu->cpu_controls);
+	vmcs_write(PRIMARY_CONTROLS, ctx->cpu_controls);
 	vmcs_write(SECONDARY_CONTROLS, cpu2);
 	vmcs_write(VM_EXIT_CONTROLS, word[VMX_EXIT]);
 	vmcs_write(VM_ENTRY_CONTROLS, word[VMX_ENTRY]);
@@ -145,15 +141,15 @@ static void init_controls(struct vcpu *vcpu)
 	vmcs_write(VM_ENTRY_INTERRUPTION_INFO, 0);
 	vmcs_write(IO_BITMAP_A, (u64)(uintptr_t)vm->io_bitmap);
 	vmcs_write(IO_BITMAP_B, (u64)(uintptr_t)vm->io_bitmap + PAGE_SIZE);
-	vmcs_write(EPT_POINTER, vm->eptp);
+	vmcs_write(EPT_POINTER, ctx->eptp);
 	vmcs_write(TSC_OFFSET, 0 - vm->tsc_base);
 	if (cpu2 & CPU2_ENABLE_VPID)
-		vmcs_write(VIRTUAL_PROCESSOR_ID, vcpu_vpid(vcpu));
+		vmcs_write(VIRTUAL_PROCESSOR_ID, ctx->vpid);
 	if (cpu2 & CPU2_ENABLE_XSAVES)
 		vmcs_write(XSS_EXITING_BITMAP, 0);
 	if (cpu2 & CPU2_PAUSE_LOOP_EXITING) {
 		vmcs_write(PLE_GAP, PAUSE_LOOP_GAP);
-		vcpu->pause_window = PAUSE_LOOP_WINDOW;
+		ctx->pause_window = PAUSE_LOOP_WINDOW;
 		vmcs_write(PLE_WINDOW, PAUSE_LOOP_WINDOW);
 	}
 }
@@ -168,21 +164,23 @@ static void init_msrs(void)
 	vmcs_write(GUEST_IA32_SYSENTER_EIP, 0);
 }
 
-int vcpu_init(struct vcpu *vcpu)
+int vcpu_init(struct vcpu *vcpu, const struct exit_ways *exits)
 {
-	u32 owner = VM_OWNER_OVERHEAD(vcpu->vm->id);
+	int err;
 
 	vcpu->exit_reason = VMX_EXIT_REASON_COUNT; /* there was none */
 	memset(vcpu->log, 0xff, sizeof(vcpu->log));
 	msr_init(vcpu);
 	vcpu->insns = (struct insn_cache){ 0 }; /* it points into the memory of a VM */
-	vcpu->vmcs = (struct vmcs *)(uintptr_t)mem_alloc_page(owner);
-	vcpu->fpu = (struct vcpu_fpu *)(uintptr_t)mem_alloc_page(owner);
-	if (!vcpu->vmcs || !vcpu->fpu)
+	vcpu->fpu = (struct vcpu_fpu *)(uintptr_t)mem_alloc_page(VM_OWNER_OVERHEAD(vcpu->vm->id));
+	if (!vcpu->fpu)
 		return -ENOMEM;
+	err = context_add(vcpu, &vcpu->own, vcpu->vm->eptp, exits);
+	if (err)
+		return err;
+	vcpu->ctx = &vcpu->own;
 	vcpu_state_init(vcpu);
 	pv_reset(vcpu);
-	vmcs_init(vcpu->vmcs, vmx_revision(&vmm.caps));
 	vcpu_load(vcpu);
 	init_controls(vcpu);
 	init_host_state(vcpu);

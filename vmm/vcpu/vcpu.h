@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include "lib/types.h"
 #include "vioapic/vlapic.h"
+#include "vmm/vcpu/context.h"
 #include "vmm/vcpu/cpuid.h"
 #include "vmm/load/guest_entry.h"
 #include "vmm/host/cpu.h"
@@ -69,33 +70,20 @@ struct vcpu_msrs {
 #define VCPU_LOG_NONE  0xffff /* no reason: so many there have not been */
 
 struct vcpu {
+	/* Touched by the CPU that runs it, at every exit. */
 	struct guest_regs regs;
 	struct vm *vm;
+	struct vcpu_context *ctx; /* the one of its contexts that is in use */
 	unsigned int id;
-	struct sched_entity sched;
-	_Atomic enum vcpu_mode mode;
-	atomic_uint requests; /* VCPU_REQ_* */
-	_Atomic u8 sipi_vector;
-	atomic_bool held;          /* its output waits for room on the console's line */
-	struct cpu *_Atomic on;    /* the CPU that holds its registers, or NULL */
-	const struct cpu *last_on; /* whose TLB may hold its translations */
-	struct vtimers timers;     /* its local APIC's, touched only by the CPU that runs it */
+	struct vtimers timers; /* its local APIC's, touched only by the CPU that runs it */
 	struct vdev_env env;
-	struct vmcs *vmcs;
-	bool launched;
 	bool wait_sipi;          /* after INIT: does nothing until a start-up IPI */
 	bool halted;             /* HLT: waits for an interrupt */
 	bool halted_if;          /* RFLAGS.IF at that time: without it only an event ends it */
 	bool halted_nmi_blocked; /* and were NMIs blocked at that time? */
 	bool nmi_pending;        /* an NMI waits for its turn */
 	bool nmi_in_service;     /* one was given, without virtual NMIs: vcpu_nmi.c */
-	u32 pause_window;        /* what PLE_WINDOW holds */
-	u32 windows;             /* the CPU_*_WINDOW_EXITING that are on */
-	u32 cpu_controls;        /* what PRIMARY_CONTROLS holds, less the windows */
-	u32 cpu2_controls;       /* what SECONDARY_CONTROLS holds */
 	const struct vcpu_irq_ops *irq; /* how it gets its interrupts: vcpu_irq.h */
-	u32 tpr_threshold;              /* what TPR_THRESHOLD holds */
-	u64 eoi_exits[4];               /* what the EOI-exit bitmap holds */
 	u32 exit_reason;                /* of the last exit, all 32 bits */
 	u64 exited;                     /* host TSC at the last exit */
 	u64 until;                      /* host TSC at which the run loop wants to look again */
@@ -122,9 +110,30 @@ struct vcpu {
 	/* TSC ticks spent in the VMM, by what the exit was for; the last one is before the first exit. */
 	u64 ticks[VMX_EXIT_REASON_COUNT + 1];
 	struct exit_stats *_Atomic stats; /* the same in detail, once that was wanted (inside.h) */
+
+	/* Other CPUs write here, and interrupt it or not by what they read: lines of their own. */
+	_Alignas(CACHE_LINE) _Atomic enum vcpu_mode mode;
+	atomic_uint requests; /* VCPU_REQ_* */
+	_Atomic u8 sipi_vector;
+	atomic_bool held;       /* its output waits for room on the console's line */
+	struct cpu *_Atomic on; /* the CPU that holds its registers, or NULL */
+
+	/* The scheduler's, under its lock, on any CPU. */
+	_Alignas(CACHE_LINE) struct sched_entity sched;
+
+	/* Its own VMCS, and all that it has. */
+	_Alignas(CACHE_LINE) struct vcpu_context own;
+	struct vcpu_context *contexts;
 };
 
 _Static_assert(offsetof(struct vcpu, regs) == 0, "vcpu_of_regs");
+_Static_assert(offsetof(struct vcpu, mode) / CACHE_LINE >
+			       offsetof(struct vcpu, stats) / CACHE_LINE &&
+		       offsetof(struct vcpu, on) / CACHE_LINE ==
+			       offsetof(struct vcpu, mode) / CACHE_LINE &&
+		       offsetof(struct vcpu, sched) / CACHE_LINE >
+			       offsetof(struct vcpu, on) / CACHE_LINE,
+	       "what others write shares no line with what its CPU writes at every exit");
 _Static_assert(VCPU_LOG == 1 << 8, "log_next wraps by itself");
 
 static inline struct vcpu *vcpu_of_regs(struct guest_regs *regs)
@@ -139,10 +148,10 @@ static inline struct vcpu *vcpu_of_regs(struct guest_regs *regs)
 int vcpu_apic_init(struct vcpu *vcpu, void *page, bool x2apic) __must_check;
 
 /*
- * Give the vCPU its VMCS and load it. vm, id, cpuid and lapic are filled; its memory is the VM's.
- * It waits for a start-up IPI, or for vcpu_reset. 0, or -ENOMEM.
+ * Give the vCPU its own context, whose exits go by @exits, and load it. vm, id, cpuid and lapic are filled; its memory
+ * is the VM's. It waits for a start-up IPI, or for vcpu_reset. 0, or -errno of context_add.
  */
-int vcpu_init(struct vcpu *vcpu) __must_check;
+int vcpu_init(struct vcpu *vcpu, const struct exit_ways *exits) __must_check;
 
 /* Registers as @entry says, and all else as after INIT. @vcpu is loaded. */
 void vcpu_reset(struct vcpu *vcpu, const struct guest_entry *entry);
@@ -203,7 +212,6 @@ void vcpu_pause_window(struct vcpu *vcpu, bool useful);
 
 /* The guest's linear translations may be stale: drop them. */
 void vcpu_flush_tlb(struct vcpu *vcpu);
-u16 vcpu_vpid(const struct vcpu *vcpu);
 
 /* Before an entry: inject what can be injected, ask for an exit where something has to wait. */
 void vcpu_inject(struct vcpu *vcpu);

@@ -58,11 +58,6 @@ void vcpu_inject_page_fault(struct vcpu *vcpu, u64 address, u32 error)
 	vcpu_inject_exception(vcpu, VECTOR_PF, error);
 }
 
-bool vcpu_pic_pending(struct vcpu *vcpu)
-{
-	return vpic_pending(&vcpu->vm->pic) && vlapic_accepts_pic(&vcpu->lapic);
-}
-
 /* Another vCPU may have taken it since: then this is the spurious vector, as on a PC. */
 static int pic_ack(struct vm *vm)
 {
@@ -117,8 +112,8 @@ static void inject_queued(struct vcpu_event *e, struct vcpu_entry *entry)
 
 static void set_windows(struct vcpu *vcpu, u32 windows)
 {
-	vcpu->windows = windows;
-	vmcs_write(PRIMARY_CONTROLS, vcpu->cpu_controls | windows);
+	vcpu->ctx->windows = windows;
+	vmcs_write(PRIMARY_CONTROLS, vcpu->ctx->cpu_controls | windows);
 }
 
 /* An entry takes one event, by priority: SDM, "Priority Among Concurrent Events". The rest waits. */
@@ -131,6 +126,6 @@ void vcpu_inject(struct vcpu *vcpu)
 	if (unlikely(vcpu->nmi_pending || vcpu->nmi_in_service))
 		vcpu_inject_nmi(vcpu, &entry);
 	vcpu->irq->inject(vcpu, &entry);
-	if (unlikely(entry.windows != vcpu->windows))
+	if (unlikely(entry.windows != vcpu->ctx->windows))
 		set_windows(vcpu, entry.windows);
 }

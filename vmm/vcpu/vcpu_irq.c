@@ -28,7 +28,7 @@ static u32 controls_of_mode(struct vcpu *vcpu)
 
 static void set_msr_bitmap(struct vcpu *vcpu)
 {
-	bool x2apic = vcpu->cpu2_controls & CPU2_VIRTUALIZE_X2APIC_MODE;
+	bool x2apic = vcpu->ctx->cpu2_controls & CPU2_VIRTUALIZE_X2APIC_MODE;
 
 	vmcs_write(MSR_BITMAP, (u64)(uintptr_t)vcpu->vm
 				       ->msr_bitmap[x2apic ? MSR_BITMAP_X2APIC : MSR_BITMAP_PLAIN]);
@@ -45,11 +45,11 @@ static void update_pin_controls(bool delivery)
 void vcpu_irq_init(struct vcpu *vcpu)
 {
 	vcpu->irq = vmx_uses(&vmm.caps, VMX_VID) ? &vcpu_irq_vid : &vcpu_irq_software;
-	vcpu->cpu2_controls &= ~MODE_CONTROLS;
-	vmcs_write(SECONDARY_CONTROLS, vcpu->cpu2_controls);
+	vcpu->ctx->cpu2_controls &= ~MODE_CONTROLS;
+	vmcs_write(SECONDARY_CONTROLS, vcpu->ctx->cpu2_controls);
 	update_pin_controls(false);
 	set_msr_bitmap(vcpu);
-	if (vcpu->cpu_controls & CPU_TPR_SHADOW)
+	if (vcpu->ctx->cpu_controls & CPU_TPR_SHADOW)
 		vmcs_write(VIRTUAL_APIC_ADDRESS, (u64)(uintptr_t)vcpu->lapic.regs);
 	if (vmx_uses(&vmm.caps, VMX_APIC_ACCESSES))
 		vmcs_write(APIC_ACCESS_ADDRESS, vcpu->vm->apic_access);
@@ -59,12 +59,13 @@ void vcpu_irq_init(struct vcpu *vcpu)
 
 void vcpu_apic_mode_changed(struct vcpu *vcpu)
 {
-	u32 use = controls_of_mode(vcpu), changed = (vcpu->cpu2_controls & MODE_CONTROLS) ^ use;
+	u32 use = controls_of_mode(vcpu),
+	    changed = (vcpu->ctx->cpu2_controls & MODE_CONTROLS) ^ use;
 
 	if (!changed)
 		return;
-	vcpu->cpu2_controls ^= changed;
-	vmcs_write(SECONDARY_CONTROLS, vcpu->cpu2_controls);
+	vcpu->ctx->cpu2_controls ^= changed;
+	vmcs_write(SECONDARY_CONTROLS, vcpu->ctx->cpu2_controls);
 	if (changed & CPU2_VIRTUAL_INTERRUPT_DELIVERY)
 		update_pin_controls(use & CPU2_VIRTUAL_INTERRUPT_DELIVERY);
 	set_msr_bitmap(vcpu);
@@ -74,6 +75,6 @@ void vcpu_apic_mode_changed(struct vcpu *vcpu)
 	 */
 	if (changed & CPU2_VIRTUALIZE_APIC_ACCESSES) {
 		vcpu_flush_tlb(vcpu);
-		vmx_invept(&vmm.caps, vcpu->vm->eptp);
+		vmx_invept(&vmm.caps, vcpu->ctx->eptp);
 	}
 }

@@ -10,6 +10,7 @@
 
 #include "lib/types.h"
 #include "vmm/vcpu/vcpu.h"
+#include "vmm/vm/vm.h"
 
 /* The VM entry that is being prepared: at most one event, and the exits that are to tell when more can be given. */
 struct vcpu_entry {
@@ -42,7 +43,10 @@ void vcpu_irq_init(struct vcpu *vcpu);
 bool vcpu_interruptible(void);
 
 /* Does the PIC raise its interrupt at this vCPU? */
-bool vcpu_pic_pending(struct vcpu *vcpu);
+static inline bool vcpu_pic_pending(const struct vcpu *vcpu)
+{
+	return unlikely(vpic_pending(&vcpu->vm->pic)) && vlapic_accepts_pic(&vcpu->lapic);
+}
 
 /* It does: give it, or want a window. */
 void vcpu_inject_pic(struct vcpu *vcpu, struct vcpu_entry *entry);

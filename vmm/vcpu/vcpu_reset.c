@@ -57,7 +57,6 @@ static void set_control_registers(struct vcpu *vcpu, const struct guest_entry *e
 void vcpu_reset(struct vcpu *vcpu, const struct guest_entry *entry)
 {
 	struct guest_regs *g = &vcpu->regs;
-	u64 host_rsp = g->host_rsp;
 
 	set_segments(entry);
 	set_control_registers(vcpu, entry);
@@ -74,7 +73,8 @@ void vcpu_reset(struct vcpu *vcpu, const struct guest_entry *entry)
 				  .rbx = entry->rbx,
 				  .rdx = entry->rdx,
 				  .rsi = entry->rsi,
-				  .host_rsp = host_rsp };
+				  .host_rsp = g->host_rsp,
+				  .on_exit = g->on_exit };
 	vcpu_state_reset(vcpu);
 	vcpu->event.info = 0;
 	vcpu->halted = false;

@@ -120,8 +120,7 @@ void vcpu_unload(void)
 	if (!vcpu)
 		return;
 	state_save(vcpu);
-	vmcs_clear(vcpu->vmcs);
-	vcpu->launched = false;
+	context_clear_all(vcpu);
 	cpu->vcpu = NULL;
 	atomic_store_explicit(&vcpu->on, NULL, memory_order_release);
 }
@@ -139,15 +138,6 @@ static void change_vm(struct cpu *cpu, struct vm *vm)
 	cpu->last_vm = vm;
 }
 
-/* Translations of this VPID and this EPT that are left here may be older than the guest's last flush. */
-static void change_cpu(struct vcpu *vcpu, struct cpu *cpu)
-{
-	vcpu_host_state();
-	vmx_invept(&vmm.caps, vcpu->vm->eptp);
-	vcpu_flush_tlb(vcpu);
-	vcpu->last_on = cpu;
-}
-
 void vcpu_load(struct vcpu *vcpu)
 {
 	struct cpu *cpu = this_cpu();
@@ -158,9 +148,7 @@ void vcpu_load(struct vcpu *vcpu)
 	change_vm(cpu, vcpu->vm);
 	cpu->vcpu = vcpu;
 	atomic_store(&vcpu->on, cpu); /* before vm->state is looked at: see vm_stop */
-	vmcs_load(vcpu->vmcs);
-	if (vcpu->last_on != cpu)
-		change_cpu(vcpu, cpu);
+	context_use(vcpu, vcpu->ctx);
 	state_restore(vcpu);
 }
 

@@ -20,7 +20,7 @@ static void init_bus(struct vm *vm, const struct cpuid_table *cpuid)
 }
 
 /* vCPU @id, which waits for a start-up IPI. */
-static int init_vcpu(struct vm *vm, unsigned int id, bool x2apic)
+static int init_vcpu(struct vm *vm, unsigned int id, bool x2apic, const struct exit_ways *exits)
 {
 	struct vcpu *vcpu = vm_pages(vm, sizeof(*vcpu));
 	void *apic_page = vm_pages(vm, PAGE_SIZE);
@@ -40,19 +40,19 @@ static int init_vcpu(struct vm *vm, unsigned int id, bool x2apic)
 		msr_bitmap_build(vm->msr_bitmap[MSR_BITMAP_X2APIC], vcpu, true);
 	}
 	err = vcpu_apic_init(vcpu, apic_page, x2apic);
-	return err ? err : vcpu_init(vcpu);
+	return err ? err : vcpu_init(vcpu, exits);
 }
 
 /*
  * Linux finds the APICs as a modern firmware leaves them, in x2APIC mode: it then never touches the
  * register page. Small images expect the mode that a reset leaves.
  */
-int vcpus_init(struct vm *vm, const struct guest_entry *entry)
+int vcpus_init(struct vm *vm, const struct guest_entry *entry, const struct exit_ways *exits)
 {
 	int err = vm_bitmaps_init(vm);
 
 	for (unsigned int i = 0; i < vm->config->cpus && !err; i++)
-		err = init_vcpu(vm, i, entry->mode == GUEST_LONG64);
+		err = init_vcpu(vm, i, entry->mode == GUEST_LONG64, exits);
 	if (err)
 		return err;
 	vcpu_load(vm->vcpu[0]);
@@ -60,6 +60,12 @@ int vcpus_init(struct vm *vm, const struct guest_entry *entry)
 	vcpu_reset(vm->vcpu[0], entry);
 	vcpu_unload();
 	return 0;
+}
+
+void vcpus_end(struct vm *vm)
+{
+	for (unsigned int i = 0; i < vm->vcpus; i++)
+		context_end_all(vm->vcpu[i]);
 }
 
 void vcpus_unschedule(struct vm *vm)

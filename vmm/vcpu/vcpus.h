@@ -8,10 +8,14 @@
 struct vm;
 
 /*
- * Make the vCPUs of @vm, whose memory, devices and image are ready; the first one starts at @entry. -errno, with
- * vm->vcpus of them made. In VMX operation; this CPU holds no vCPU afterwards unless it failed: vcpu_unload.
+ * Make the vCPUs of @vm, whose memory, devices and image are ready; the first one starts at @entry; what
+ * comes out of their guests goes by @exits. -errno, with vm->vcpus of them made. In VMX operation; this CPU holds no vCPU afterwards unless it failed: vcpu_unload.
  */
-int vcpus_init(struct vm *vm, const struct guest_entry *entry) __must_check;
+int vcpus_init(struct vm *vm, const struct guest_entry *entry,
+	       const struct exit_ways *exits) __must_check;
+
+/* They end: what they have of the machine, and not of the VM's memory, is given back. No CPU has one of them. */
+void vcpus_end(struct vm *vm);
 
 /* Hand them to the scheduler, which leaves them alone until they are woken; and take them back. -errno of sched_add. */
 int vcpus_schedule(struct vm *vm) __must_check;
