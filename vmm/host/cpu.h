@@ -36,24 +36,29 @@ struct cpu_tss {
 _Static_assert(sizeof(struct cpu_tss) == 104, "the least limit that LTR takes is 67h");
 
 struct cpu {
-	struct cpu *self;      /* at %gs:0 */
-	u64 vmreads, vmwrites; /* if the build counts them: vmx/vmcs.h */
-	unsigned int id;       /* 0 = the boot CPU, then counted up */
+	_Alignas(CACHE_LINE) struct cpu *self; /* at %gs:0 */
+	u64 vmreads, vmwrites;                 /* if the build counts them: vmx/vmcs.h */
+	unsigned int id;                       /* 0 = the boot CPU, then counted up */
 	u32 apic_id;
 	u64 nmis;           /* that came while the VMM ran */
 	struct vcpu *vcpu;  /* whose registers it holds, or NULL (vcpu_state.c) */
 	struct vm *last_vm; /* whose secrets its predictors may hold (vcpu_state.c) */
 	u64 ibpbs;          /* branch predictor barriers for a change of VM */
 	u64 timer_deadline; /* what its local APIC's timer is armed for (host.c) */
-	atomic_bool kicked; /* the run loop is to look around (host_kick) */
 	u64 gdt[5];
 	struct cpu_tss tss;
 	hpa_t stack_top[CPU_STACKS];
 	struct cpu *next; /* all prepared ones */
 	struct trace_ring *trace;
+
+	/* Other CPUs write to the first, and read the second. */
+	_Alignas(CACHE_LINE) atomic_bool kicked; /* the run loop is to look around (host_kick) */
 	atomic_uint
 		looks; /* who may write to its ring and to a vCPU's exit_stats here (inside.h) */
 };
+_Static_assert(sizeof(struct cpu) % CACHE_LINE == 0 &&
+		       offsetof(struct cpu, kicked) % CACHE_LINE == 0,
+	       "no two CPUs share a line, nor a CPU's own fields one with what others write");
 _Static_assert(offsetof(struct cpu, self) == 0, "this_cpu reads %gs:0");
 _Static_assert(offsetof(struct cpu, vmreads) == VMCS_READS_GS, "vmcs_read counts there");
 _Static_assert(offsetof(struct cpu, vmwrites) == VMCS_WRITES_GS, "vmcs_write counts there");

@@ -13,7 +13,7 @@ struct vm;
 
 /* Filled once at start, by the boot CPU. Read by all of them at each exit: nothing that changes is among it. */
 struct vmm {
-	struct vmx_caps caps;
+	_Alignas(CACHE_LINE) struct vmx_caps caps;
 	struct vmx_controls controls;
 	bool quiet;       /* `interrupts = quiet`: see run/run.c */
 	struct mtrr mtrr; /* of the boot CPU: the firmware keeps all CPUs alike */
@@ -27,6 +27,8 @@ struct vmm {
 	unsigned int vms;
 	const struct host_config *config;
 };
+
+_Static_assert(sizeof(struct vmm) % CACHE_LINE == 0, "nothing that is written lies in its lines");
 
 extern struct vmm vmm;
 

@@ -84,7 +84,7 @@ struct sched_cpu {
 };
 
 struct sched {
-	struct spinlock lock;
+	_Alignas(CACHE_LINE) struct spinlock lock;
 	unsigned int cpus;
 	u64 pool;      /* the CPUs that are nobody's own */
 	u64 idle;      /* those that found nothing when they last asked, and were not named since */
@@ -98,6 +98,9 @@ struct sched {
 	unsigned int waiting; /* those of them that wait for a CPU */
 	struct sched_cpu cpu[SCHED_CPUS];
 };
+
+_Static_assert(sizeof(struct sched) % CACHE_LINE == 0,
+	       "who waits for its lock takes no line of others");
 
 /* The one of this machine. */
 extern struct sched scheduler;

@@ -66,11 +66,28 @@ struct vm_vcpu_ops {
 enum msr_bitmap { MSR_BITMAP_PLAIN, MSR_BITMAP_X2APIC, MSR_BITMAPS };
 
 struct vm {
+	/* Read by its vCPUs at exits, and written while none runs. */
 	const struct vm_config *config;
 	unsigned int id;
-	struct cpu *cpu;             /* its home: starts it, ends it, fires its devices' alarms */
-	_Atomic enum vm_state state; /* other CPUs may read it */
-	atomic_uint events;          /* VM_EVENT_*: other CPUs may add to it, and kick the CPU */
+	unsigned int vcpus, scheduled;
+	struct cpu *cpu; /* its home: starts it, ends it, fires its devices' alarms */
+	u64 tsc_base;    /* host TSC at guest time 0 */
+	struct vcpu *vcpu[CONFIG_MAX_CPUS];
+	const struct vm_vcpu_ops *vcpu_ops;
+	struct guest_mem mem;
+	struct ept ept;
+	struct ept_pages ept_pages;
+	u64 eptp;
+	hpa_t apic_access; /* the page whose accesses the processor virtualizes; 0: none */
+	u64 *io_bitmap;    /* 2 pages: all ones but for what passes through */
+	u64 *msr_bitmap[MSR_BITMAPS]; /* 1 page each: enum msr_bitmap */
+	struct vm_pv pv;
+	struct vapic_bus bus;
+	struct machine *machine; /* the devices but for those below */
+
+	/* Its life. */
+	_Alignas(CACHE_LINE) _Atomic enum vm_state state; /* other CPUs may read it */
+	atomic_uint events; /* VM_EVENT_*: other CPUs may add to it, and kick the CPU */
 	enum vm_end end;
 	u32 debug_exit;   /* VM_END_DEBUG_EXIT: what the guest has written there */
 	char reason[160]; /* as printed: "poweroff", "debug-exit 0x10", "crash: triple fault" */
@@ -78,33 +95,25 @@ struct vm {
 	unsigned int short_lives; /* in a row: run.c */
 	u64 restart_at;           /* host TSC */
 
-	u64 tsc_base; /* host TSC at guest time 0 */
-	struct vm_pv pv;
-	struct sched_group sched;
-	struct vcpu *vcpu[CONFIG_MAX_CPUS];
-	const struct vm_vcpu_ops *vcpu_ops;
-	unsigned int vcpus, scheduled;
-	struct guest_mem mem;
-	struct ept ept;
-	struct ept_pages ept_pages;
-	u64 eptp;
-	struct vapic_bus bus;
+	/* The scheduler's, under its lock. */
+	_Alignas(CACHE_LINE) struct sched_group sched;
 
-	struct spinlock lock; /* of all that follows up to the devices */
-	hpa_t apic_access;    /* the page whose accesses the processor virtualizes; 0: none */
+	/* All that follows is for who holds the lock. */
+	_Alignas(CACHE_LINE) struct spinlock lock;
 	bool polled;          /* the I/O CPU looks at its devices, and fires their alarms */
+	bool console_refused; /* the line has not taken all that was just sent: vcpu_hold */
 	struct vtimers timers;
 	struct vdev_env env;
 	struct pio_bus pio;
 	struct mmio_bus mmio;
 	struct vioapic ioapic;
 	struct vpic pic;
-	bool console_refused;    /* the line has not taken all that was just sent: vcpu_hold */
-	struct machine *machine; /* the other devices */
-
-	u64 *io_bitmap;               /* 2 pages: all ones but for what passes through */
-	u64 *msr_bitmap[MSR_BITMAPS]; /* 1 page each: enum msr_bitmap */
 };
+_Static_assert(sizeof(struct vm) % CACHE_LINE == 0 &&
+		       offsetof(struct vm, state) % CACHE_LINE == 0 &&
+		       offsetof(struct vm, sched) % CACHE_LINE == 0 &&
+		       offsetof(struct vm, lock) % CACHE_LINE == 0,
+	       "what several CPUs write lies apart, by who writes it");
 
 /*
  * The guest, or something that it did, ends the VM. The first reason counts. Cheap, on any CPU, with
