@@ -342,6 +342,17 @@ static void bars(void **state)
 	assert_int_equal(in(0xd000, 2), 0xffff);
 }
 
+/* A key that was pressed as its VM ended does not reach devices that are gone with the VM's memory. */
+static void too_late(void **state)
+{
+	(void)state;
+	rig_vm->state = VM_OFF;
+	rig_vm->machine->console.card = (struct virtio_console_card *)0x10;
+	atomic_store(&rig_vm->events, VM_EVENT_INPUT | VM_EVENT_OUTPUT);
+	vm_handle_events(rig_vm);
+	assert_int_equal(atomic_load(&rig_vm->events), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -353,6 +364,7 @@ int main(void)
 		cmocka_unit_test_setup(full_line_of_uart, start_uart),
 		cmocka_unit_test_setup(messages, start_virtio),
 		cmocka_unit_test_setup(bars, start_virtio),
+		cmocka_unit_test_setup(too_late, start_virtio),
 	};
 
 	return cmocka_run_group_tests_name("machine_console", tests, NULL, NULL);

@@ -8,9 +8,12 @@ void vm_handle_events(struct vm *vm)
 {
 	unsigned int events = atomic_exchange(&vm->events, 0);
 
-	if ((events & VM_EVENT_INSIDE) && vm->state == VM_RUNNING)
+	/* What came too late: the devices may be gone with the VM's memory. */
+	if (vm->state != VM_RUNNING)
+		return;
+	if (events & VM_EVENT_INSIDE)
 		inside_vm_update(vm);
-	if ((events & VM_EVENT_TIMES) && vm->state == VM_RUNNING)
+	if (events & VM_EVENT_TIMES)
 		dump_times(vm);
 	spin_lock(&vm->lock);
 	if (events & VM_EVENT_INPUT)
