@@ -91,9 +91,9 @@ static void alone(void **state)
 	(void)state;
 	add(&a0, &a);
 	pick(0, 100, NULL, SCHED_NEVER);
-	assert_true(sched_is_blocked(&s, &a0));
+	assert_true(a0.state == SCHED_BLOCKED);
 	assert_int_equal(wake(&a0, 200), 0);
-	assert_false(sched_is_blocked(&s, &a0));
+	assert_false(a0.state == SCHED_BLOCKED);
 	pick(0, 250, &a0, SCHED_NEVER);
 	assert_int_equal(a0.waited, 50);
 	assert_int_equal(wake(&b0, 260), SCHED_NOBODY); /* not there at all */
@@ -104,7 +104,7 @@ static void alone(void **state)
 	assert_int_equal(wake(&a0, 1000450), SCHED_NOBODY); /* is awake */
 	pick(0, 1000500, &a0, SCHED_NEVER);
 	assert_int_equal(a0.waited, 150);
-	assert_false(sched_is_blocked(&s, &a0));
+	assert_false(a0.state == SCHED_BLOCKED);
 }
 
 /* Claim: an idle CPU is named for each that wakes, its last one first, and once until it has looked. */
@@ -135,7 +135,7 @@ static void wake_before_block(void **state)
 	start(&a0, 0, 0);
 	assert_int_equal(wake(&a0, 10), SCHED_NOBODY);
 	sched_put(&s, 0, 20, true, 15);
-	assert_false(sched_is_blocked(&s, &a0));
+	assert_false(a0.state == SCHED_BLOCKED);
 	pick(0, 30, &a0, SCHED_NEVER);
 	block(0, 40);
 	pick(0, 50, NULL, SCHED_NEVER);
@@ -146,7 +146,7 @@ static void wake_before_block(void **state)
 	put_back(0, 80);
 	pick(0, 80, &a0, SCHED_NEVER);
 	block(0, 90);
-	assert_true(sched_is_blocked(&s, &a0));
+	assert_true(a0.state == SCHED_BLOCKED);
 }
 
 /* Claim: wake_at is told to the CPU, which wakes it then, no earlier; a wake-up before cancels it. */

@@ -207,12 +207,14 @@ static void kick(int cpu)
 static void let_go(struct cpu *cpu)
 {
 	struct vcpu *vcpu = cpu->vcpu;
+	struct vm *vm = vcpu->vm;
 
 	pv_vcpu_unloaded(vcpu, atomic_load(&vcpu->mode) != VCPU_BLOCKED);
 	vcpu_unload();
 	kick(sched_release(&scheduler, &vcpu->sched, rdtsc()));
-	if (vcpu->vm->state != VM_RUNNING)
-		host_kick(vcpu->vm->cpu); /* which waits for it: life.c */
+	/* From here on the vCPU may be another CPU's, or gone with its VM's memory. */
+	if (vm->state != VM_RUNNING)
+		host_kick(vm->cpu); /* which waits for it: life.c */
 }
 
 /* @cpu has something else to do for a while: clear and load a VM's memory, print a table. */
@@ -252,6 +254,7 @@ TWICE void run_choice(struct cpu *cpu, const struct sched_choice *choice, u64 de
 	deadline = MIN(choice->until, deadline);
 	blocked = view ? run_vcpu_inside(cpu, vcpu, deadline) : run_vcpu(cpu, vcpu, deadline, NULL);
 	sched_put(&scheduler, cpu->id, rdtsc(), blocked, blocked ? wake_at(vcpu) : SCHED_NEVER);
+	/* Still this CPU's: what ends its VM waits for sched_release. */
 	if (vcpu->vm->state != VM_RUNNING)
 		let_go(cpu);
 }

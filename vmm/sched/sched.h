@@ -135,8 +135,11 @@ int sched_add(struct sched *s, struct sched_entity *e, struct sched_group *group
  */
 int sched_remove(struct sched *s, struct sched_entity *e) __must_check;
 
-/* Is it blocked? By itself, since others may wake it. */
-bool sched_is_blocked(struct sched *s, const struct sched_entity *e);
+/*
+ * Is it blocked, and has its CPU let go of it (sched_release)? If nobody wakes it any more that stays so, and no CPU
+ * is in a call for it: only then may it be removed, and its memory be another's.
+ */
+bool sched_is_released(struct sched *s, const struct sched_entity *e);
 
 /*
  * @cpu, which runs nobody (see sched_put), wants work at @now: what it is given is SCHED_RUNNING, and

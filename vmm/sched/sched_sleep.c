@@ -31,12 +31,12 @@ int sched_wake(struct sched *s, struct sched_entity *e, u64 now)
 	return cpu;
 }
 
-bool sched_is_blocked(struct sched *s, const struct sched_entity *e)
+bool sched_is_released(struct sched *s, const struct sched_entity *e)
 {
-	bool blocked;
+	bool released;
 
 	spin_lock(&s->lock);
-	blocked = e->state == SCHED_BLOCKED;
+	released = e->state == SCHED_BLOCKED && !e->anchored;
 	spin_unlock(&s->lock);
-	return blocked;
+	return released;
 }

@@ -95,7 +95,7 @@ bool vcpus_have_left(const struct vm *vm)
 {
 	for (unsigned int i = 0; i < vm->vcpus; i++) {
 		if (atomic_load(&vm->vcpu[i]->on) ||
-		    !sched_is_blocked(&scheduler, &vm->vcpu[i]->sched))
+		    !sched_is_released(&scheduler, &vm->vcpu[i]->sched))
 			return false;
 	}
 	return true;
