@@ -3,6 +3,8 @@
 A room is a folder with sources in it, but for vmm/ itself, which is two: its headers are the contract with boot/, on the ground; its
 only source, main.c, is above all others. What a room may use is named here and nowhere else."""
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,11 +75,27 @@ def sources(root: Path) -> list[str]:
     return sorted(p.relative_to(root).as_posix() for folder in FOLDERS for p in (root / folder).rglob("*") if p.suffix in SOURCES)
 
 
+INCLUDE = re.compile(r'\s*[#%]\s*include\b\s*(?:"([^"]*)"|<([^>]*)>)?')
+
+
+def includes_of(root: Path, file: str) -> Iterator[tuple[int, str | None, str | None]]:
+    """Each include of a source: line, what is named in quotes, what in angle brackets (neither: a macro)."""
+    for number, line in enumerate((root / file).read_text(encoding="utf-8").splitlines(), 1):
+        match = INCLUDE.match(line)
+        if match:
+            yield number, match[1], match[2]
+
+
 @dataclass
 class Graph:
     """Who includes whom."""
 
     includes: list[tuple[str, str]] = field(default_factory=list)  # file, file
+
+    @classmethod
+    def of(cls, root: Path) -> "Graph":
+        """That of a tree, whether what it shows is allowed or not."""
+        return cls([(file, quoted) for file in sources(root) for _, quoted, _ in includes_of(root, file) if quoted])
 
     def between_rooms(self) -> dict[tuple[str, str], int]:
         """How many includes lead from one room to another."""
