@@ -1,4 +1,4 @@
-# Lintel. `make run` boots a stock Debian Linux under it; `make test` runs every test.
+# Lintel. `make run` boots a stock Debian Linux under it; `make test` runs every test; `make help` says what else there is.
 # docs/architecture.md says what the folders are.
 
 # --- what to build ---------------------------------------------------------------------------
@@ -27,7 +27,8 @@ Q         := $(if $(V),,@)
 say        = @printf '  %-8s%s\n'
 
 WARNINGS  := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wconversion -Wvla -Werror
-CFLAGS    := -std=c11 -O2 -g -ffreestanding -fpie -include boot/hidden.h -fno-stack-protector \
+# -ffile-prefix-map: the objects do not tell in which folder they were made.
+CFLAGS    := -std=c11 -O2 -g -ffile-prefix-map=$(CURDIR)=. -ffreestanding -fpie -include boot/hidden.h -fno-stack-protector \
              -fno-strict-aliasing -fno-asynchronous-unwind-tables -fno-omit-frame-pointer \
              -mno-red-zone -mgeneral-regs-only $(WARNINGS) $(if $(VMCS_COUNTS),-DVMCS_COUNTS=1) -I.
 EFI_FLAGS := -isystem /usr/include/efi -isystem /usr/include/efi/x86_64 -DGNU_EFI_USE_MS_ABI
@@ -36,6 +37,7 @@ LDFLAGS   := -m i386pep -T boot/lintel.lds --subsystem 10 --image-base 0 --nxcom
 
 # --- the image -------------------------------------------------------------------------------
 
+## (without): build/lintel.efi, and nothing else
 # lintel.debug is the same image with its symbols: for addr2line and gdb.
 $(IMAGE): $(OBJS) boot/lintel.lds tools/check-objects
 	$(say) CHECK objects
@@ -65,27 +67,59 @@ $(BUILD)/image$(VARIANT)/%.asm.o: %.asm lib/gprs.inc Makefile
 -include tests/bench/kvm-run/kvm-run.mk
 -include guests/loads/loads.mk
 
+# --- everything that can be built ------------------------------------------------------------
+
+.PHONY: help all compile_commands.json
+
+## help: this list
+# Each line that begins with two # and a blank is one of the list's.
+help:
+	$(Q)awk -F ': ' ' \
+		BEGIN { print "make TARGET...; V=1 shows the commands" } \
+		/^# --- / { part = substr($$0, 7); sub(/ -+$$/, "", part) } \
+		/^## / { \
+			if (part != "") print "\n" part; \
+			part = ""; \
+			printf "  %-21s %s\n", substr($$1, 4), substr($$0, length($$1) + 3) \
+		}' Makefile
+
+BUILT := $(IMAGE) micro exitbench kvm-run loads unit fuzzers
+
+## all: whatever is built from this tree without booting it: image, small guests, unit tests, fuzzers
+all: $(BUILT)
+
+## compile_commands.json: how each C source is compiled, for clangd and its like
+# Told by make itself, which here only says what it would do to build all.
+compile_commands.json:
+	$(Q)$(MAKE) --no-print-directory --dry-run --always-make $(BUILT) | tools/compile-commands > $@.new
+	$(Q)mv $@.new $@
+
 # --- guests, and a folder that boots them ----------------------------------------------------
 
 .PHONY: guests esp image run setup
 
+## setup: installs what build, lab and guests need, saying what and why
 setup:
 	$(Q)tools/setup build lab guests
 
 # The guest's disk, for configurations that name a partition.
 GUEST_DISK = $(if $(shell grep -s '^[[:space:]]*disk[[:space:]]*=[[:space:]]*part:' $(CONFIG)),$(BUILD)/guests/debian.img)
 
+## guests: a Debian kernel and its disk, in build/guests/
 guests:
 	$(Q)tools/setup guests
 	$(Q)guests/linux/build $(BUILD)/guests
 	$(Q)$(if $(GUEST_DISK),guests/linux/rootfs $(BUILD)/guests)
 
+## esp: build/esp, a folder that boots; CONFIG=FILE chooses the configuration
 esp: setup $(IMAGE) guests
 	$(Q)tools/esp $(BUILD)/esp $(IMAGE) $(CONFIG) $(BUILD)/guests
 
+## image: build/lintel.img, a disk image for a USB stick or any VM; CONFIG=FILE as well
 image: esp
 	$(Q)tools/lab image --esp $(BUILD)/esp $(GUEST_DISK:%=--partitions %) --output $(BUILD)/lintel.img
 
+## run: boots a stock Debian Linux under Lintel on this terminal; RUN='--cpus 2' goes to tools/lab boot
 # $(MAKE) once more, so that what set-up has installed is there when the image is built.
 run:
 	$(Q)tools/setup build lab guests
@@ -95,6 +129,7 @@ run:
 # --- benchmarks ------------------------------------------------------------------------------
 
 .PHONY: bench
+## bench: the same operations under Lintel and under KVM, side by side; BENCH='--n 100' goes to tests/bench/exit-latency
 # The same operations under Lintel and under KVM; BENCH='--n 100 --only cpuid' goes to tests/bench/exit-latency, which people may call by
 # itself. Then IPIs between two CPUs, and a Linux beside the bare machine. What fails does not keep the rest from being measured. Their
 # budgets add up to 25 minutes.
@@ -144,37 +179,65 @@ $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(HOST_LIB) $(TEST_OBJS)
 
 FORMATTED := $(C_SRCS) $(HEADERS) $(sort $(wildcard tests/*/*.[ch] tests/*/*/*.[ch] guests/*/*.[ch] guests/*/*/*.[ch] tools/*.[ch]))
 
-.PHONY: test test-long unit fuzzers format format-check header-check layer-check size
+.PHONY: test test-long unit fuzzers format format-check header-check layer-check house-check spdx-check
+## unit: the unit tests, build/tests/unit/*; each is a program
 unit: $(UNIT_TESTS)
+## fuzzers: the fuzzers, build/tests/fuzz/*, likewise
 fuzzers: $(FUZZERS)
 
+## test: every test, after installing what is missing
+## test-long: those that take longer, too
 # $(MAKE) once more, so that what set-up has installed is there when the rest is made.
 test test-long:
 	$(Q)tools/setup build lab guests test
 	$(Q)$(MAKE) --no-print-directory esp micro exitbench kvm-run loads unit fuzzers
 	$(Q)tests/run-tests $(if $(filter test-long,$@),--long)
 
+## format: clang-format, applied to all C sources
 format:
 	$(Q)clang-format -i $(FORMATTED)
 
+## format-check: is it applied?
 # Another version of clang-format has other opinions: the project's is Debian 12's.
 format-check:
 	$(Q)clang-format --version | grep -q 'version 14\.' || { echo "format-check: needs clang-format 14"; exit 77; }
 	$(Q)clang-format --dry-run --Werror $(FORMATTED)
 
+## header-check: does each header compile alone?
 header-check:
 	$(Q)for h in $(HEADERS); do \
 		$(CC) $(CFLAGS) $(EFI_FLAGS) -fsyntax-only -x c "$$h" || exit 1; \
 	done
 
+## layer-check: does no room of the house use one above it?
 layer-check: $(IMAGE)
 	$(Q)tools/check-layers --objects $(BUILD)/image$(VARIANT)
 
+## house-check: does docs/house.svg show the house as it is?
+house-check:
+	$(Q)tools/draw-house --check docs/house.svg
+
+## spdx-check: does each source say its licence?
+spdx-check:
+	$(Q)tools/check-spdx
+
+# --- pictures and figures --------------------------------------------------------------------
+
+.PHONY: house size
+
+## house: docs/house.svg, drawn anew from the includes of the tree
+house:
+	$(Q)tools/setup docs
+	$(Q)tools/draw-house --svg docs/house.svg
+
+## size: counts: files, lines and code by room, functions, the image in memory
 size: $(IMAGE)
 	$(Q)tools/size
 
 # --- the rest --------------------------------------------------------------------------------
 
 .PHONY: clean
+
+## clean: removes build/
 clean:
 	$(Q)rm -rf $(BUILD)
