@@ -48,6 +48,12 @@ def test_each_room_and_its_way_to_the_ground():
     assert not {(a, d) for a, b in drawn for c, d in drawn if b == c} & drawn
 
 
+def test_the_table_beside_it():
+    """docs/architecture.md has a row for each room, on its floor."""
+    rows = re.findall(r"^\| (\d+|ground) \| `([^`]+)`", (REPOSITORY / "docs/architecture.md").read_text(), re.MULTILINE)
+    assert {name.rstrip("/"): int(floor.replace("ground", "0")) for floor, name in rows} == FLOOR_OF
+
+
 def stale(house):
     """The picture is old: its file and what to run are named. Returns the reason."""
     status, out, err = draw(house, "--check", house / "docs/house.svg")
