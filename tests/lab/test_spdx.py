@@ -20,6 +20,7 @@ KINDS = [
     ("tests/lab/a.py", "", f"# {TAG}"),
     ("guests/a.mk", "", f"# {TAG}"),
     ("Makefile", "", f"# {TAG}"),
+    ("guests/linux/packages", "", f"# {TAG}"),
     ("tools/a", "#!/usr/bin/python3\n", f"# {TAG}"),
     ("guests/a/init", "#!/bin/sh\n", f"# {TAG}"),
 ]
@@ -39,6 +40,13 @@ def test_the_tree():
 def test_the_licence():
     """The line names the licence that the tree has."""
     assert (REPOSITORY / "LICENSE").read_text().startswith("BSD 2-Clause License\n\nCopyright (c) 2026, The Lintel authors\n")
+
+
+@pytest.mark.parametrize("table", ["dsdt", "ssdt_pci"])
+def test_what_a_tool_makes(table):
+    """A source that is made gets its line from the tool that makes it: it is what that tool prints today."""
+    made = subprocess.run(["tools/dsdt-header", f"vmm/pc/{table}.asl"], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    assert made == (REPOSITORY / f"vmm/pc/{table}.h").read_text()
 
 
 @pytest.mark.parametrize("name, before, line", KINDS, ids=[kind[0] for kind in KINDS])
