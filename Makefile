@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # Lintel. `make run` boots a stock Debian Linux under it; `make test` runs every test; `make help` says what else there is.
 # docs/architecture.md says what the folders are.
 

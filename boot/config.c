@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "boot/config.h"
 #include "boot/config_keys.h"
 #include "lib/print.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The parser of lintel.conf: text in, struct config out. Pure C without firmware, so that it
  * compiles and is tested on the host. docs/configuration.md is the reference of the language.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The keys of lintel.conf that give a VM disks and networks, and what a switch is. */
 #include "boot/config.h"
 #include "boot/config_keys.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The keys of lintel.conf as tables, and how a value becomes a field. Used by boot/config.c only. */
 #ifndef BOOT_CONFIG_KEYS_H
 #define BOOT_CONFIG_KEYS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The firmware, for the files of boot/ that talk to it; all of it is gone after ExitBootServices. */
 #ifndef BOOT_EFI_H
 #define BOOT_EFI_H

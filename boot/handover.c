@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "boot/handover.h"
 #include "boot/efi.h"
 #include "boot/memmap.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The end of the firmware, and the table of what memory is ours from then on. */
 #ifndef BOOT_HANDOVER_H
 #define BOOT_HANDOVER_H

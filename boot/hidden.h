@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Included by the compiler before each source of the image (-include boot/hidden.h): everything
  * that a source names lies in the image itself. -fvisibility=hidden says that of definitions only,

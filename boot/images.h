@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The kernels and initial RAM disks that lintel.conf names. */
 #ifndef BOOT_IMAGES_H
 #define BOOT_IMAGES_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The UEFI application: collects what the VMM needs to know while there is a firmware to ask, ends
  * the firmware, and hands over.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The table of physical memory in struct boot_info, made from the firmware's memory map. Pure:
  * knows the layout of a UEFI memory descriptor, but needs no firmware and compiles on the host.

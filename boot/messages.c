@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "boot/messages.h"
 #include "boot/config.h"
 #include "boot/efi.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Where Lintel's messages go, from the first line on: to its own drivers, not the firmware's. */
 #ifndef BOOT_MESSAGES_H
 #define BOOT_MESSAGES_H

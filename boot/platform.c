@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "boot/platform.h"
 #include "boot/efi.h"
 #include "lib/string.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What the firmware says of the machine. */
 #ifndef BOOT_PLATFORM_H
 #define BOOT_PLATFORM_H

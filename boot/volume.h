@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The files on the volume that lintel.efi was started from. */
 #ifndef BOOT_VOLUME_H
 #define BOOT_VOLUME_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* An AHCI controller is found, taken from the firmware and reset; disks on its ports are shown. */
 #include "drivers/ahci.h"
 #include "drivers/ahci_private.h"

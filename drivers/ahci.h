@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * SATA disks behind an AHCI controller (class 01.06.01): queued commands where disk and controller have them. Disks
  * need 48-bit addresses, the controller 64-bit ones. No port multipliers, no ATAPI.

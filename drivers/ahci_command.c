@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* ATA commands as AHCI wants them, and what a disk says of itself. */
 #include "drivers/ahci_private.h"
 #include "lib/string.h"

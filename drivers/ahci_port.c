@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What an AHCI port does once it runs: requests become commands, and commands end. */
 #include <stdatomic.h>
 #include "drivers/ahci_private.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What the files of the AHCI driver share: ahci.c (the controller), ahci_port.c (a port's requests), ahci_recover.c (a
  * port on its way to where it takes them), ahci_command.c (commands).

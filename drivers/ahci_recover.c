@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * An AHCI port on its way to where it takes requests, at the beginning and after each failure: stopped, its link reset,
  * its disk identified. And its end, when that is in vain.

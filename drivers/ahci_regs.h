@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* AHCI: registers and structures in memory. Serial ATA AHCI Specification 1.3.1. */
 #ifndef DRIVERS_AHCI_REGS_H
 #define DRIVERS_AHCI_REGS_H

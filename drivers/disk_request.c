@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "drivers/disk_request.h"
 #include "lib/string.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What the drivers of disks have in common: a request that waits for its turn, how far it is when it takes several
  * commands, and that it is given back with no lock held.

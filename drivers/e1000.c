@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Which of Intel's network cards it is, its MAC address and PHY, memory and interrupts: until it runs and is shown. */
 #include "drivers/e1000_private.h"
 #include "drivers/pci.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Intel's gigabit controllers with legacy descriptors: 82540EM (Bochs, QEMU, VirtualBox), 82545EM, and the
  * PCI Express ones of the 82574 family.

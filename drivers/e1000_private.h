@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What e1000.c (found and brought up), e1000_rings.c (frames) and e1000_reset.c (started, and started again) share. */
 #ifndef DRIVERS_E1000_PRIVATE_H
 #define DRIVERS_E1000_PRIVATE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Registers and descriptors of Intel's gigabit controllers, as far as drivers/e1000*.c use them. Names and
  * bits: "PCI/PCI-X Family of Gigabit Ethernet Controllers Software Developer's Manual", and "Intel 82574

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * An e1000 is reset and started, at the beginning and when it hangs. Whether it is there at all, and its link up, is
  * looked after here, too.

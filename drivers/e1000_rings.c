@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The rings of an e1000, and the frames that go through them. */
 #include "drivers/e1000_private.h"
 #include "lib/packet.h"

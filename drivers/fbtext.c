@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "drivers/fbtext.h"
 #include "drivers/font.h"
 #include "lib/errno.h"

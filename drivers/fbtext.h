@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Text on a linear framebuffer of 32 bits a pixel, as the firmware left it. Its memory may be slow
  * and uncached: it is never read, and only cells that change are written. Nothing scrolls: after the

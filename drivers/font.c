@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "drivers/font.h"
 
 /* The glyphs as they look, 12 side by side with a column between two, from the blank to 0x7f. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A small font for text on a framebuffer: ASCII, and a box for everything else. */
 #ifndef DRIVERS_FONT_H
 #define DRIVERS_FONT_H

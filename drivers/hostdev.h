@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What drivers of physical devices ask of the machine that they run on: memory for DMA, registers,
  * interrupts, time. Physical addresses are addresses here: memory is mapped one to one.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "drivers/i8259.h"
 #include "lib/x86.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The two 8259 interrupt controllers of a PC, which Lintel does not use. */
 #ifndef DRIVERS_I8259_H
 #define DRIVERS_I8259_H

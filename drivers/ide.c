@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "drivers/ide_private.h"
 #include "drivers/pci.h"
 #include "lib/errno.h"

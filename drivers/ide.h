@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * ATA disks on an IDE controller with bus-master DMA, as in the PIIX3: two channels of two drives, in compatibility
  * mode (ports 0x1f0 and 0x170, ISA interrupts 14 and 15) or native mode (BARs, the pin). Drives that are not disks,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "drivers/ide_private.h"
 #include "lib/print.h"
 #include "lib/printk.h"

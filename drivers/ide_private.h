@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What ide.c (who is there) and ide_channel.c (what is done) share. */
 #ifndef DRIVERS_IDE_PRIVATE_H
 #define DRIVERS_IDE_PRIVATE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "drivers/ioapic.h"
 
 /* The two registers in memory, as indices of 32-bit words. */

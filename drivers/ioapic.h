@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A physical I/O APIC: 24 or more input pins, each with a redirection entry. Its registers are an
  * index and a window: one CPU at a time.

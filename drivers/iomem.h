@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Device registers in memory. A device may see the accesses of a CPU in another order than that of the program
  * unless they are to uncached memory, as these are: what was stored to RAM before a register is written

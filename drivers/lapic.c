@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "drivers/lapic.h"
 #include "lib/math.h"
 #include "lib/x86.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The local APIC of the CPU that runs this code. x2APIC mode where the CPU has it, else the
  * registers in memory. The APIC is never switched off through IA32_APIC_BASE: it might not come

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* An NVMe controller is found and brought up, and its namespace 1 shown as a disk. */
 #include "drivers/iomem.h"
 #include "drivers/nvme.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * NVMe controllers (class 01.08.02): namespace 1 as a disk, one pair of I/O queues. Logical blocks of 512 to
  * 4096 bytes without metadata.

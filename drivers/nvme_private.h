@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What nvme.c (found and brought up), nvme_queue.c (what is done) and nvme_recover.c (what goes wrong) share. */
 #ifndef DRIVERS_NVME_PRIVATE_H
 #define DRIVERS_NVME_PRIVATE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "drivers/nvme_prp.h"
 
 static u32 in_page(hpa_t hpa)

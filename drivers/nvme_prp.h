@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Where the data of an NVMe command lie: NVM Express Base Specification, "Physical Region Page Entry and List". */
 #ifndef DRIVERS_NVME_PRP_H
 #define DRIVERS_NVME_PRP_H

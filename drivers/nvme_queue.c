@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* NVMe queues, and the way of a request through them: commands, completions, interrupts. */
 #include <stdatomic.h>
 #include "drivers/iomem.h"

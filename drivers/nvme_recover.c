@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* An NVMe controller that is gone, fails or hangs: resets, and what becomes of its requests. */
 #include "drivers/iomem.h"
 #include "drivers/nvme_private.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* NVM Express: registers, commands and what they return. NVM Express Base Specification 1.4. */
 #ifndef DRIVERS_NVME_REGS_H
 #define DRIVERS_NVME_REGS_H

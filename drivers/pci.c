@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* PCI Local Bus Specification 3.0, "Configuration Space"; PCI Express, "Enhanced Configuration Access Mechanism". */
 #include "drivers/pci.h"
 #include "lib/print.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The physical machine's PCI functions: found by their configuration space (mechanism #1, or memory-mapped
  * where ACPI's MCFG names it), with their BARs and capabilities. What the firmware has placed stays there.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "drivers/pm_timer.h"
 #include "lib/x86.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The ACPI power management timer: 3.579545 MHz on every machine, to calibrate other clocks by. */
 #ifndef DRIVERS_PM_TIMER_H
 #define DRIVERS_PM_TIMER_H

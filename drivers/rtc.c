@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "drivers/rtc.h"
 #include "lib/string.h"
 #include "lib/x86.h"

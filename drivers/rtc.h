@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The clock of a PC (MC146818 and its descendants), for the date. */
 #ifndef DRIVERS_RTC_H
 #define DRIVERS_RTC_H

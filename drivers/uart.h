@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A 16550 UART: the host's serial line. Output and input go through rings, so that nobody waits
  * for the line; the log waits for room, for a bounded time, and never hangs on a dead chip.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The disk of a virtual machine that Lintel itself runs in: virtio-blk, modern, one queue. */
 #ifndef DRIVERS_VIRTIO_BLK_DRV_H
 #define DRIVERS_VIRTIO_BLK_DRV_H

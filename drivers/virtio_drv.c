@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include <stdatomic.h>
 #include "drivers/iomem.h"
 #include "drivers/pci.h"

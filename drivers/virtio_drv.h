@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The driver's side of virtio over PCI, for machines that are virtual themselves: Virtual I/O Device (VIRTIO) 1.1,
  * modern devices only, split rings. The devices that guests see are in virtio/.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "drivers/pci.h"
 #include "drivers/virtio_drv.h"
 #include "drivers/virtio_net_drv.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The network card of a virtual machine that Lintel itself runs in: virtio-net, modern, one pair of queues. */
 #ifndef DRIVERS_VIRTIO_NET_DRV_H
 #define DRIVERS_VIRTIO_NET_DRV_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The format of an entry of the extended page tables: "EPT Translation Mechanism", the tables
  * "Format of an EPT ... Entry". Within ept/ only.

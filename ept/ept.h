@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Extended page tables as a data structure: 4 levels, leaves of 4 KiB, 2 MiB and 1 GiB.
  * No instruction of VMX and no memory of its own: pages come from, and INVEPT is up to, the caller.

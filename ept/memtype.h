@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Memory types, in the encoding that MTRRs, the PAT and EPT entries share. */
 #ifndef EPT_MEMTYPE_H
 #define EPT_MEMTYPE_H

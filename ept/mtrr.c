@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "ept/mtrr.h"
 
 #define DEF_TYPE_TYPE  GENMASK(7, 0)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The memory type that the MTRRs give to physical memory, computed from a copy of the registers.
  * ("Memory Type Range Registers (MTRRs)")

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "ept/table.h"
 
 void ept_store(u64 *entry, u64 value)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "ept/table.h"
 
 hpa_t ept_table_alloc(struct ept *ept)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Tables and single stores, the steps that changes of an EPT are made of. Within ept/ only. */
 #ifndef EPT_TABLE_H
 #define EPT_TABLE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "ept/ept.h"
 #include "ept/table.h"
 

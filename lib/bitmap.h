@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Bitmaps in arrays of 64-bit words; bit 0 is the lowest bit of word 0. */
 #ifndef LIB_BITMAP_H
 #define LIB_BITMAP_H

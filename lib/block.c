@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "lib/block.h"
 #include "lib/print.h"
 #include "lib/string.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A disk, between whoever has one (a driver, a partition of it, RAM) and whoever uses it (virtio-blk, the
  * reader of partition tables). Asynchronous: a request is submitted, and its end is told later.

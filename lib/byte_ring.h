@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A queue of bytes in a buffer of fixed size. Not locked: that is its owner's part. */
 #ifndef LIB_BYTE_RING_H
 #define LIB_BYTE_RING_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "lib/cpu_list.h"
 #include "lib/print.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Physical CPUs in an order, as people write them: "1-2", "1,3", "0,4-6". */
 #ifndef LIB_CPU_LIST_H
 #define LIB_CPU_LIST_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "lib/crc32.h"
 
 #define POLYNOMIAL 0xedb88320u /* bits in reverse */

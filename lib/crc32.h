@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* CRC-32 of IEEE 802.3, as GPTs have it. */
 #ifndef LIB_CRC32_H
 #define LIB_CRC32_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Negative error numbers for failures of set-up, with Linux's names and values.
  * (What a guest does wrong is an outcome, what we do wrong is a panic: neither is an errno.)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "lib/guest_mem.h"
 #include "lib/errno.h"
 #include "lib/string.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A guest's physical memory, and the only way to reach it: copies with checked bounds.
  * Each byte is read once, into the VMM's own memory, so that what was checked is what is used

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* 64-bit arithmetic with a 128-bit middle, without libgcc's __udivti3. */
 #ifndef LIB_MATH_H
 #define LIB_MATH_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The lock of what carries the log. An exception may strike inside of it and print on its own way
  * out, so that it is taken from an owner that does not give it back: a torn line is better than a

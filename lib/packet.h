@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * An Ethernet frame on its way from one who sends to those who receive: virtio-net devices, a NIC, and the
  * virtual switch between them. A frame is not copied to be switched: its first bytes are read once, for the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Formatted text, without locale, floating point or allocation. */
 #ifndef LIB_PRINT_H
 #define LIB_PRINT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "lib/output_lock.h"
 #include "lib/print.h"
 #include "lib/printk.h"

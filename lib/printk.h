@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Lintel's own messages. Every line begins with "lintel: "; a message is one or more whole lines
  * and ends in '\n'. Sinks are where they go: a UART, the framebuffer, stderr in host tests.

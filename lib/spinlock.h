@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A lock for what CPUs change together. Holders do not sleep, and have interrupts off. */
 #ifndef LIB_SPINLOCK_H
 #define LIB_SPINLOCK_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "lib/string.h"
 
 #if !__STDC_HOSTED__

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The part of <string.h> that Lintel uses. On the host the C library provides it;
  * in the image lib/string.c does (the compiler emits calls to mem* by itself).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The words that all of Lintel is written in: integer types, bits, alignment, attributes. */
 #ifndef LIB_TYPES_H
 #define LIB_TYPES_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What an emulated device may ask of the machine that it is plugged into. Devices know nothing
  * else of the VMM, so that they compile and are tested on the host.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What this is. */
 #ifndef LIB_VERSION_H
 #define LIB_VERSION_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The processor's instructions and registers that C cannot say. Freestanding image code only. */
 #ifndef LIB_X86_H
 #define LIB_X86_H

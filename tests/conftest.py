@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """For all tests that pytest runs; see tests/run-tests."""
 
 import json

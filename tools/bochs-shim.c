@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Three faults of Bochs 3.1 as Debian builds it, put right in memory. This library is preloaded into it.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The local APIC's register page: offsets, and the bits that Lintel gives a meaning to.
  * Intel SDM, "Local APIC Register Address Map". The same offsets are those of the VMX

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Interrupts on their way to a local APIC: any CPU requests vectors, the owner's takes them.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Interrupt messages: whom they name, and what each delivery mode does there.
  * Intel SDM, "Determining IPI Destination". A set of local APICs is a mask of places on the bus.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The bus that a VM's interrupt messages travel on: from the I/O APIC, from devices (MSI) and from
  * local APICs (IPIs) to local APICs.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The guest's I/O APIC. */
 #include "vioapic/apic_regs.h"
 #include "vioapic/vioapic.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The guest's I/O APIC: 16 pins, a redirection table, version 0x20 (with an EOI register).
  * Intel 82093AA data sheet, and the I/O APIC section of Intel's chipset manuals for the EOI

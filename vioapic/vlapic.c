@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The local APIC's state: priorities, the way of a vector through IRR and ISR, the local vector
  * table, errors, and the modes that IA32_APIC_BASE selects.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A guest CPU's local APIC, as xAPIC or x2APIC.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The guest reads and writes registers of its local APIC, by MSR (x2APIC) or in the page (xAPIC). */
 #include "vioapic/vlapic_private.h"
 

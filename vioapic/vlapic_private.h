@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What the files of the local APIC share among themselves. */
 #ifndef VIOAPIC_VLAPIC_PRIVATE_H
 #define VIOAPIC_VLAPIC_PRIVATE_H

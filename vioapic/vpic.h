@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The PC's two 8259A interrupt controllers, the second on input 2 of the first, with the edge/level
  * registers (ELCR) of PCI chipsets. Intel 8259A data sheet.

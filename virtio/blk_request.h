@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * One request of a virtio-blk driver: from its chain of buffers to pieces that a block device takes, one
  * after the other. Virtio 1.2, "Block Device", "Device Operation".

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The MSI-X table and pending bits of an emulated PCI function. PCI Local Bus Specification 3.0,
  * "MSI-X Capability and Table Structures".

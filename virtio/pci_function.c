@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "virtio/pci_function.h"
 #include "lib/string.h"
 

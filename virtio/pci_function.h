@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A PCI function of an emulated device: configuration space, base address registers, the list of
  * capabilities. It has a header of type 0, one interrupt pin at most, and 32-bit BARs.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* PCI configuration space, type 0. PCI Local Bus Specification 3.0, "Configuration Space Organization". */
 #ifndef VIRTIO_PCI_REGS_H
 #define VIRTIO_PCI_REGS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "virtio/virtio.h"
 #include "lib/string.h"
 

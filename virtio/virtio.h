@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What all virtio devices have in common, whatever they do and however they are reached: the life
  * from reset to DRIVER_OK, features, queues, interrupts. Virtio 1.2, "Basic Facilities of a Virtio

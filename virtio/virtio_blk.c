@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include <stdatomic.h>
 #include "virtio/virtio_blk.h"
 #include "lib/errno.h"

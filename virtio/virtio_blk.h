@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A virtio disk on top of a block device. Virtio 1.2, "Block Device".
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "virtio/virtio_console.h"
 
 #define DEVICE_ID 3

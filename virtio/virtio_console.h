@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The virtio console: one port, which Linux calls hvc0. Virtio 1.2, "Console Device".
  *

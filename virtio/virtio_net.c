@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "lib/string.h"
 #include "virtio/virtio_net_private.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The control queue: which frames the driver wants, and how many queues it uses. */
 #include "lib/string.h"
 #include "virtio/virtio_net_private.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What the parts of the virtio network device have in common. For virtio_net*.c only. */
 #ifndef VIRTIO_VIRTIO_NET_PRIVATE_H
 #define VIRTIO_VIRTIO_NET_PRIVATE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Frames for the guest. */
 #include "virtio/virtio_net_private.h"
 

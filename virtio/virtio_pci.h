@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Virtio over PCI: a modern device, without the legacy interface. Virtio 1.2, "Virtio Over PCI Bus".
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The virtio entropy device. Virtio 1.2, "Entropy Device". How much it gives is limited: the source is
  * shared by all VMs.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Split virtqueues, the device's side. Virtio 1.2, "Split Virtqueues".
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Everything that the UEFI application hands to the VMM, in plain C: from here on there is no
  * firmware. All addresses are physical, and mapped one to one.

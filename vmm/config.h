@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What the user asked for: lintel.conf, checked and in C. Filled by boot/config.c, read by the VMM.
  * docs/configuration.md is the reference of every key.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* From the hand-over by boot/ to the run loop. */
 #include "drivers/fbtext.h"
 #include "drivers/rtc.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What this processor's VT-x can do, and what of it is used.
  * SDM, appendix "VMX Capability Reporting Facility".

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Can VMX be used at all? What the processor says, and what the firmware has locked. */
 #include "lib/errno.h"
 #include "lib/printk.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The VM-execution, VM-exit and VM-entry controls and the other bit fields of a VMCS.
  * SDM, "VM-Execution Control Fields", "VM-Exit Control Fields", "VM-Entry Control Fields".

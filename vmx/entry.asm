@@ -1,3 +1,4 @@
+; SPDX-License-Identifier: BSD-2-Clause
 ; Into a guest and back, shaped like a call: vmx_run returns after an exit that is to be looked after.
 ;
 ; struct guest_regs doubles as the stack: it is popped on the way in and, since HOST_RSP points just

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Basic exit reasons, SDM, appendix "VMX Basic Exit Reasons". The list is total: a reason that
  * has no number here cannot be told from RESERVED.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmx/features.h"
 #include "lib/string.h"
 #include "vmx/caps.h"

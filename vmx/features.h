@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The VT-x features that Lintel can do without: probed, maskable from lintel.conf
  * (`mask = NAME, ...`), and each with a fallback. And the errata that mask some by themselves.

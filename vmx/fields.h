@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The fields of a VMCS by their encodings, in the order and the groups of the SDM, appendix "Field
  * Encoding in VMCS". The _HIGH halves are not named: Lintel runs in 64-bit mode only.

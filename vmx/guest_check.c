@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Why the processor would not enter a guest: the checks of SDM, "Checks on the Guest State Area",
  * in the manual's order, done again on the current VMCS. They run after a failure only.

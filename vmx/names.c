@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmx/exit_reasons.h"
 #include "vmx/fields.h"
 #include "vmx/vmcs.h"

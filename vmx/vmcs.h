@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A VMCS and its fields. All functions work on the current VMCS of this CPU; there are no locks.
  * A field that a VMREAD or VMWRITE does not know is our own mistake: panic with its name.

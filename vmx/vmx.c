@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmx/vmx.h"
 #include "lib/errno.h"
 #include "lib/printk.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* VT-x on and off, and into a guest and back. */
 #ifndef VMX_VMX_H
 #define VMX_VMX_H

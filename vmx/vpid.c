@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmx/vpid.h"
 #include "lib/bitmap.h"
 #include "lib/printk.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Virtual-processor identifiers: which are in use on this machine. 0 is the VMM's own. SDM, "Virtual-Processor
  * Identifiers (VPIDs)".

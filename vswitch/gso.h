@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What a sender has left for the receiver to do, done in software: checksums, and a TCP segment of up to
  * 64 KiB cut into frames. For uplinks, and for guests that have not agreed to take such frames.

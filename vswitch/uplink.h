@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The port of a switch that a network card is behind. The card's driver is named by what it can do. */
 #ifndef VSWITCH_UPLINK_H
 #define VSWITCH_UPLINK_H

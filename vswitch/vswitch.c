@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "vswitch/vswitch.h"
 #include "lib/errno.h"
 #include "lib/math.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The virtual switch: gives each frame to the port or ports that it is for. Copies nothing but where a tag
  * or a checksum has to be put in for somebody, queues nothing: a receiver takes a frame, drops it, or is

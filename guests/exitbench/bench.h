@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * An operation to be measured, and what the files of operations share. The names are those of KVM's
  * vmexit tests where there is such a test, so that results compare.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Instructions, MSRs and control registers. */
 #include "bench.h"
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # The benchmark guest: build/exitbench.elf, a Multiboot image made of guests/exitbench/ and of what micro-guests share.
 
 BENCH_ELF  := $(BUILD)/exitbench.elf

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Ports and memory: of devices in the hypervisor, of devices elsewhere, and of none. */
 #include "bench.h"
 

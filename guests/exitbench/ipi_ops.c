@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Interrupts to another CPU. On one physical CPU, which both must share, only the sender's part and
  * the exchange of two that both sleep have a meaning of their own; with "parallel" on the command

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Interrupts that CPU 0 sends to itself, its timer, a device, and their ends. */
 #include "bench.h"
 

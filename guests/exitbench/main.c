@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What operations cost that a hypervisor may have to see: each executed N times, by itself, between
  * two reads of the TSC. Told are minimum, median, 99th percentile and maximum, in ticks, without

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * For tests that cut the power: appends records, makes them durable, and says so.
  *

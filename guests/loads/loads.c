@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The first process of a Linux whose work is measured: a few kinds of load, each a fixed amount of
  * work, told with the TSC ticks that it took; then it switches off. Its arguments are loads' names

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # A Linux that does some work and tells how long it took: build/loads/initrd.img, with one program in it.
 
 LOADS := $(BUILD)/loads

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The local APIC: both modes, priorities, the interrupt shadow, HLT, and the timer's three modes. */
 #include "micro.h"
 #include "lib/string.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Virtio disks over PCI, as a driver other than Linux's might use them: requests in every form, on every
  * queue, told by port and by memory; and rings that no driver may make, or that another CPU changes under

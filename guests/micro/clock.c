@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Time: for "seconds=N" each CPU keeps one of the APIC timer's modes going, and all read the
  * paravirtual clock. None of the ticks is early or lost, none is later than the neighbours

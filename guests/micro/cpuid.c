@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * CPUID: nothing is offered that then faults, nothing that is hidden works where the processor can
  * refuse it, and the hypervisor says what it is. "hidden=NAME,NAME" on the command line: these

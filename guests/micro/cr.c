@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Control registers: the guest reads what it wrote, also of bits that the host keeps for itself; the
  * processor's rules hold; paging modes and real mode work, with exits in each of them.

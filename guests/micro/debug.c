@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Debug exceptions: single steps over instructions that the VMM completes, breakpoints, MOV SS. */
 #include "micro.h"
 #include "lib/string.h"

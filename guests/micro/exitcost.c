@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What an exit costs: instructions (in Bochs, ticks) for each of N operations, the loop included.
  * The best of some runs: one that no time slice's end has disturbed.

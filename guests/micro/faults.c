@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What a guest can do to itself, chosen by "case=NAME". Most of these end the VM, with a reason that
  * the test looks for; the loops never end and must leave the CPU to others.

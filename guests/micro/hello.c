@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A Multiboot guest boots with right information about its machine, and ends with a status. */
 #include "micro.h"
 #include "lib/string.h"

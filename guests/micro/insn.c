@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Instructions that must not reach the VMM's own world: each is #UD, #GP, or has its defined effect. */
 #include "micro.h"
 #include "lib/string.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * IPIs: each delivery mode and shorthand, physical and logical destinations, in xAPIC and x2APIC
  * mode. Each arrives once, at those that it is for, and nowhere else.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Interrupts of devices: through the two PICs and virtual wire, and through the I/O APIC. */
 #include "micro.h"
 #include "lib/string.h"

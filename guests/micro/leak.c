@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A VM finds nothing of anybody else: registers as the protocol says and otherwise zero, RAM that is
  * not the image zero. Then it sleeps until a key comes on its console: 'p' has it poison all of that

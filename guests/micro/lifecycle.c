@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * INIT and SIPI: what they do to a CPU that waits for them, runs, or halts, and the state that INIT
  * leaves. Intel SDM, "Processor State After Reset" and "Interprocessor and Self-Interrupts".

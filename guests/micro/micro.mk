@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # Micro-guests: build/micro/NAME.elf from guests/micro/NAME.c, for tests/machine/test_micro*.py.
 # What they share is in guests/micro/lib/; README.md there says what a guest may rely on.
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Device registers accessed by every form of instruction that the decoder takes: what comes out is
  * what the processor itself makes of the same instruction on RAM that holds the same bytes.

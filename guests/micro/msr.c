@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * MSRs: all of them are read and written; what is not on the list of docs is #GP, and what is has
  * its defined effect. The guest goes on.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * virtio-net and the virtual switch. Alone it has two cards on one switch (slots 6 and 7): frames of all
  * sizes, offloads, filters, queues, and what no driver may do. "case=pong" gives back what it gets, "case=ping"

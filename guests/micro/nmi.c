@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* NMIs: taken whatever IF says, one in service and one waiting, out of HLT, before other interrupts. */
 #include "micro.h"
 

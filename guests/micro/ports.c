@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Ports: what nobody answers reads as ones in every size and swallows writes; string I/O moves every
  * byte once and in order, and stops exactly at a page that is not there.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * IPIs to a CPU that runs: each is taken once and at once. What they cost is in the table of exits; with posted
  * interrupts the receiver has none.

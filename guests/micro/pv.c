@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The paravirtual interface that Linux knows from KVM, on all CPUs: every MSR and hypercall,
  * and what happens to addresses that no guest should register. "processors=N": the VM's CPUs

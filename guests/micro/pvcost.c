@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What interrupts cost in exits: 500 of the timer, and 100 sent from the first CPU to all
  * others. The VMM's table at the end tells. "pv": EOIs by memory, and one hypercall for all

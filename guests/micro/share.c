@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * How much of the machine a VM gets: all its CPUs count for a second of the VM's time. VMs that
  * run this side by side start about together; each is busy for longer than it counts, on both sides.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Does one thing n times (work=NAME, n=N), in x2APIC mode: the VM's table of exits, divided by n, is
  * what that thing costs. tests/machine/test_smp_cost.py does so.

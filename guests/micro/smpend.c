@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * One CPU ends the VM while the others are busy: "case=NAME" says how, "busy=WHAT" with what.
  * The test sees the reason, and that the VM's CPUs all start again.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What programs of several CPUs rely on: atomic operations, locks, the order of stores, code that
  * another CPU has changed, translations that another has changed, one TSC for all, and that each

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What a VM keeps in registers that exits do not switch stays its own while other VMs run: two or
  * more of these, with different seeds, run in turn for a while. "nosse": this one has no XSAVE.

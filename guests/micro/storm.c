@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Interrupt storms: all CPUs at all others, as fast as they can. Nothing is lost that was waited
  * for, nothing arrives that was not sent, and after each storm the machine works as before.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The APIC timers of all CPUs at once, each in every mode: none early, none lost, none after it was
  * masked, stopped or disarmed. Late is allowed: others may have the CPU.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What virtual-interrupt delivery and APIC-register virtualization do by themselves: interrupts are
  * taken at the very next instruction, and with "vid" on the command line that and their end cost no exit.

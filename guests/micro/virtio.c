@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The virtio console over PCI, as a driver other than Linux's might use it: notified by port and by
  * memory, with MSI-X and with the pin, its BARs moved, reset a thousand times, and with rings that no

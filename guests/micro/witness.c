@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A VM whose work must go on while its neighbours misbehave: it computes, sleeps by its timer, and
  * counts how long the others kept it from the CPU.

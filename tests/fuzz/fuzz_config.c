@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Any bytes as lintel.conf: no crash, and what is called good can be used as it is. */
 #include "boot/config.h"
 #include "lib/printk.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Any bytes in any mode: the decoder stays in its buffer, and what it accepts is consistent. */
 #include "vmm/vcpu/decode.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Any bytes as a partitioned disk: no crash, and what is found lies within the disk. CRCs are made right, if asked to. */
 #include <stdlib.h>
 

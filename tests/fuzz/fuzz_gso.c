@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Any frame with any offloads, cut or with its checksum put in: no access out of bounds, no more frames than
  * there may be, none too long, and each byte of payload in one of them.

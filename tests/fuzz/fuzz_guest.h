@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Load a file of the fuzzer's as the kernel of a small guest. */
 #ifndef TESTS_FUZZ_FUZZ_GUEST_H
 #define TESTS_FUZZ_FUZZ_GUEST_H

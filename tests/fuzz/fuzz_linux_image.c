@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Any file as a guest's kernel: loaded within its RAM, or refused with a reason. The first byte
  * chooses whether the rest is the file itself, or what is changed in a good bzImage or vmlinux.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Multiboot images with anything changed in the header, or in the ELF around it: loaded within the
  * guest's RAM, or refused with a reason. The first byte chooses the kind.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Any bytes as guest memory, and as what a driver does to a virtio console over PCI: no access out of
  * bounds, no loop without end, and no byte sent twice or out of nowhere.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Any bytes as guest memory, as what a driver does to a virtio disk over PCI, and as when and how its disk
  * answers: no access out of bounds, no loop without end, no request that is lost, or that the disk must

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Any bytes as guest memory, as rings and headers of two virtio-net devices on one switch with an uplink, and
  * as what comes from the wire: no access out of bounds, no loop without end, and no frame longer than it may

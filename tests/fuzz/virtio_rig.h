@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What the fuzzers of virtio devices share: a machine for them, and a driver that leaves a device alive, for fuzzing
  * would take long to find that by itself.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The tests of the lab use its programs from beside themselves."""
 
 import sys

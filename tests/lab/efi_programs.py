@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Small UEFI programs for testing the lab alone: each writes a text to COM1, then does one thing."""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """tests/bench/exit-latency: what it makes of runs that end well, badly or not at all, and of wrong words on its command line; what it builds. No machine is booted."""
 
 import json

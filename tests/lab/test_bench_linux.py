@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """benchlib.linux: what it makes of the lines of a Linux' loads, of Lintel's table and of kvm-run. No machine is booted."""
 
 from benchlib import linux, linux_report

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """`tools/lab boot` from start to end with small UEFI programs: its exit status, its words, where the console goes."""
 
 import socket

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """How the lab reads a console: across chunks, through escape sequences, and what it takes for a panic."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """What `make image` and `make run` do with the default guest's disk: one image of all partitions; a disk that one run has at a time; ports that are free."""
 
 import fcntl

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The peer of a network card that machine tests use (support/ether.py), with a UDP socket in the card's place."""
 
 import socket

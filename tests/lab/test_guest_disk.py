@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The default guest's disk by itself, in QEMU without Lintel: what its packages and scripts promise to the tests that run it under Lintel."""
 
 import pytest

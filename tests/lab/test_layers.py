@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The floors of the house are kept: tools/check-layers finds an arrow that points up, names the file, and ends with status 1."""
 
 import re

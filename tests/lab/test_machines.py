@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Which machine the lab takes, and the command lines that it makes for each."""
 
 import re

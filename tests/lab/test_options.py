@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The lab's options: what is taken, what is refused and in which words, and with which status."""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The lab on a terminal: keys, and the terminal's settings, which come back whatever ends the run."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """`make run` without a terminal: tools/run boots, takes its tour through the guest, and powers off; and what it does when the guest is no good."""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """tools/trace: what it makes of traces that are whole, overwritten, cut or forged, from files and over a line. No machine is booted."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Every class of mistake in lintel.conf itself: each is told with file, line, key and reason, stops only its own VM, and another VM starts."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Kernels and machines that do not fit: each is told by file, line and key, stops only its own VM, and another VM starts."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The operator's keys on Lintel's own console (Ctrl-a ...), with two guests of which one echoes what is typed and the other each byte plus one."""
 
 import pytest

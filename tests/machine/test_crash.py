@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The power fails while the guest writes: everything that a completed fsync covered is on the disk, and the file system recovers by its journal."""
 
 import random

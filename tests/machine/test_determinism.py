@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """In Bochs, with one CPU and nothing typed, a run repeats to the last exit: the ground that exact counters stand on."""
 
 import pytest

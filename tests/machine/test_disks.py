@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The machine's disks: Lintel finds an IDE disk and its partitions, and refuses what no VM may have of them, with the line of lintel.conf."""
 
 import re

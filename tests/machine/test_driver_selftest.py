@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Lintel's drivers of disks and network cards, in a machine without VT-x that has all of them: `selftest = drivers`."""
 
 import os

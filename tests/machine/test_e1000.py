@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Intel's network cards, driven by Lintel's self-test: the peer is on this side, so that frames can be counted, and more of them sent than were asked for."""
 
 import re

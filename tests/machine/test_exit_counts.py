@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """What an exit costs does not rise unnoticed: instructions of one operation each, in Bochs with one CPU, against the committed ones.
 
 A tick of the emulated TSC is one instruction there, so these are counts, the same in every run; nothing timed is asserted. They belong to one compiler:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Linux to its shell and back without the VT-x features that Lintel would use: each fallback, and each processor model, in a boot of its own."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The built image itself: what the firmware is asked to map, how large it is, and that the check of its objects finds what must not be there."""
 
 import struct

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The inside view: times of exits and the event trace, switched by configuration and by keys, agree with the table of exits and with each other."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """How interrupts get into guests (docs/vt-x.md): by software, by virtual-interrupt delivery in the quiet arrangement, by posted interrupts.
 
 Not claimed, because Bochs gets it wrong (its virtual interrupts are delivered with IF = 0 when a physical one comes, and lost when their

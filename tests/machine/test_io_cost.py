@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """What I/O costs a guest in exits and interrupts (docs/performance.md: P16, P18): requests of a virtio disk one at a time and 32 at once, with
 and without a CPU that polls, with and without the event index."""
 

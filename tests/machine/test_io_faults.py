@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Disks that take their time, and guests that do not wait for them: 1000 resets of the driver and VMs that die, with requests at a physical disk.
 Nobody hangs, nothing is lost of the VMM's memory, and another VM goes on."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The kernels that Debian ships, in both forms that Lintel loads."""
 
 import os

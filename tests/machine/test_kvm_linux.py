@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The other side of tests/bench/linux-loads: kvm-run boots the loads' Linux under the KVM of a Linux in Bochs, and KVM's exits are counted."""
 
 import pytest

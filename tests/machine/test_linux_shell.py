@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The minimal configuration, Linux with a console alone, from the firmware to the power-off: one boot, used as a person would use it, from top to bottom."""
 
 import hashlib

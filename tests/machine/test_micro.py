@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Micro-guests (guests/micro/README.md): what one vCPU may and may not do, claim by claim."""
 
 import re

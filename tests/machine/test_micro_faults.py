@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Micro-guests that harm themselves: the VM ends with a reason, or keeps to its share; all others go on."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Guests in a network: a switch, the machine's own card behind it, and real clients and servers on this side."""
 
 import hashlib

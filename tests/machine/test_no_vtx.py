@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Machines on which no VM can run: Lintel says exactly why, and ends cleanly."""
 
 import subprocess

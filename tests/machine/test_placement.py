@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Which CPUs VMs get: what lintel.conf or the machine does not allow is told with its line, and stops only its own VM."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The paravirtual interface that Linux knows from KVM: all of it by micro-guests, and a stock Linux that uses it, or cannot."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """How VMs end, and which of them start again: one boot with a VM for each case."""
 
 import pytest

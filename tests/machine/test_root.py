@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Debian from a real disk: the guest's root file system is a GPT partition of the machine's disk, and what the guest writes is there afterwards."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Who gets how much of the machine: by weight, by cap, by pin. Micro-guests count what they can do in the same seconds."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """What ticks, wake-ups, interrupts, IPIs and computing VMs cost in exits, in Bochs with one CPU: numbers, and the limits that they keep.
 
 The limits are what this version reaches, rounded up; docs/performance.md says what they mean."""

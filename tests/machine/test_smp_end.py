@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """VMs with several vCPUs that end while their other vCPUs are busy on other CPUs: the reason is told, the memory comes back, and they start again."""
 
 import pytest

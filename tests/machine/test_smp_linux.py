@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Linux with several CPUs: it boots, works under load, gives CPUs up and takes them back, has nothing to complain about."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Micro-guests with several CPUs (guests/micro/README.md): IPIs, INIT and SIPI, timers, storms, shared memory, on fewer and on more physical CPUs."""
 
 import re

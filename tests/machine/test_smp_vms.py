@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Several VMs with several vCPUs each, on the CPUs that they share."""
 
 import re

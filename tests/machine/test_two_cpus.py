@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """A machine with two processors: VMs share them, and one that never rests takes nothing from the other."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Two Linux guests at once, of which the second has an xAPIC, beside a guest that crashes again and again; with the self-test of page tables."""
 
 import re

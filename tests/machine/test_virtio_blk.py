@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Virtio disks (guests/micro/blk.c): requests in every form come out right, on one CPU and several; what no driver may do costs it a reset and nobody else anything."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The virtio console of Linux: it is what the default configuration uses, it loses nothing, and it is cheap. Goal: an exit for 16 bytes."""
 
 import re

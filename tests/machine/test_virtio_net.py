@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """virtio-net and the virtual switch, between VMs and between cards of one VM (guests/micro/net.c)."""
 
 import re

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What the tests of ept/ stand on: pages that are counted, a processor that walks the tables, written
  * from the manual and not from ept/, and a watch that looks through it after every single store.

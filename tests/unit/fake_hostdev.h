@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A machine for drivers of disks: a clock that moves by a microsecond at each look, memory, one PCI function, and
  * requests whose ends are counted.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Device registers for host tests: plain memory, unless a test has a device behind them. */
 #ifndef TESTS_UNIT_FAKE_IOMEM_H
 #define TESTS_UNIT_FAKE_IOMEM_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A machine for one emulated device: a clock that the test moves, interrupt lines, alarms, ports. */
 #ifndef TESTS_UNIT_FAKE_VDEV_H
 #define TESTS_UNIT_FAKE_VDEV_H

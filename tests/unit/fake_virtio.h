@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The driver's side of virtqueues, in a guest's RAM, and a machine for virtio devices: what a test
  * needs to be a driver, a good one or a bad one. With fake_vdev.h for time and alarms.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "tests/unit/fake_vmcs.h"
 
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A VMCS for host tests: fields of the manual's widths, some of them read-only for VMWRITE. And the
  * instructions around it, which do nothing but count.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The processor's privileged instructions for host tests: registers that are just variables, a
  * clock that can be stopped, and a CPUID that a test may make up.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A disk of 512-byte blocks with a GPT, both copies, made byte by byte. */
 #ifndef TESTS_UNIT_GPT_IMAGE_H
 #define TESTS_UNIT_GPT_IMAGE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Page tables in the rig's RAM, entry by entry, for each of the guest's ways of paging. */
 #ifndef TESTS_UNIT_GUEST_TABLES_H
 #define TESTS_UNIT_GUEST_TABLES_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What the image's other folders supply to lib/ and to everything under test, on the host. */
 #ifndef TESTS_UNIT_HOST_SUPPORT_H
 #define TESTS_UNIT_HOST_SUPPORT_H

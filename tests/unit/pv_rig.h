@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What the tests of the paravirtual interface share: MSRs by exits, and a look at the guest's
  * RAM.

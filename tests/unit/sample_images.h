@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Small good images of each kind, laid out by hand, for tests and fuzzers that then spoil them.
  * The numbers are byte offsets in the file.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A machine for the scheduler, in simulated time: physical CPUs that do with vmm/sched/sched.h what
  * vmm/run/run.c does (pick, let go of the registers, run, put), and vCPUs that compute and sleep.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Claim: the host's ACPI tables are read right, and never beyond what is there, however they look. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* drivers/ahci against a controller with a disk that obeys, fails, falls asleep, or is pulled out. */
 #include "drivers/ahci.h"
 #include "drivers/ahci_private.h"

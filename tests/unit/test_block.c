@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Claim: no server of a block device sees a request that it must not get; parts and RAM disks are disks. */
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* lintel.conf: what is read, what is refused, and the exact words of each refusal. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "lib/string.h"
 #include "tests/unit/host_support.h"
 #include "vmm/host/console.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* No guest prints what looks like a line of Lintel's, however it cuts it up or hides it. */
 #include <setjmp.h>
 #include <stdarg.h>

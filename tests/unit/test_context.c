@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Claims: a vCPU can be run by more than one VMCS. Each has its own VPID, EPT, cached words and way of its exits; what
  * is done to the vCPU goes to the one in use; all of them leave a CPU together.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Lists of CPUs: what is understood, in which order, what is refused, and how they are printed. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Claim: a guest sees only what the allow-list, the controls, the host and `hide` all agree on. */
 #include "tests/unit/vcpu_rig.h"
 

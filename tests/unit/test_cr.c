@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Claim: control registers follow the manual's rules, and the guest sees what it wrote. */
 #include "tests/unit/vcpu_rig.h"
 #include "vmm/vcpu/cr.h"

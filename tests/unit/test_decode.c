@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The MMIO decoder against two oracles: Zydis for what the bytes mean, and the processor that runs
  * this test for what the instruction does.

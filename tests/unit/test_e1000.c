@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * drivers/e1000 against a card made of a register file and rings: frames go in and out whole and in order,
  * whatever the rings' state, and nothing that a broken or hostile card writes is believed.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* ept/: extended page tables, a claim at a time. */
 #include "tests/unit/ept_rig.h"
 

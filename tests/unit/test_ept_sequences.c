@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* ept/: failing allocations at every point, and random sequences against a flat model. */
 #include "tests/unit/ept_rig.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Claim: every exit has a named handler or a named refusal, and each does what the manual says. */
 #include "tests/unit/vcpu_rig.h"
 

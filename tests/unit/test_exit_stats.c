@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What exits take, by reason: counts, sums, limits and histogram agree, whatever is added. */
 #include <setjmp.h>
 #include <stdarg.h>

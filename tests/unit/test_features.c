@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Claim: VT-x features and controls are chosen by what is there, masked and known to be broken. */
 #include "lib/errno.h"
 #include "tests/unit/vcpu_rig.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* vmm/gpt, lib/crc32: partitions are read, from the copy if need be, and nothing is believed that is not right. */
 #include <setjmp.h>
 #include <stdarg.h>

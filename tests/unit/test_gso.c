@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Claim: segments and checksums made in software are those that a card would make; no header leads astray. */
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Claim: after a failed VM entry the check that failed is named, and a good VMCS passes them all. */
 #include "tests/unit/vcpu_rig.h"
 

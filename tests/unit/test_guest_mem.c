@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* lib/guest_mem: a guest's memory is reached inside its slots, all of it or nothing. */
 #include <stdarg.h>
 #include <stddef.h>

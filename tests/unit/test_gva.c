@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Claim: guest-linear addresses are translated as the guest's CPU does, and never leave its RAM. */
 #include <pthread.h>
 

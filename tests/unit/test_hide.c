@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Claim: what `hide` names in lintel.conf is what the VM's devices and CPUs are without, of either kind, and nothing else. */
 #include "boot/config.h"
 #include "tests/unit/vcpu_rig.h"

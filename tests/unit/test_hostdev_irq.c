@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* vmm/hostdev_irq: each device gets its interrupt by the best way it has, pins are shared, and a storm is ended. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Claim: the VMM's page tables map what they should, W^X, and the check finds where they do not. */
 #include <setjmp.h>
 #include <stdarg.h>

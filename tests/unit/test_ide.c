@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* drivers/ide: disks are found and do what they are asked, by a fake controller that can also fail, hang and vanish. */
 #include <setjmp.h>
 #include <stdarg.h>

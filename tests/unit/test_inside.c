@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The inside view's switches: what is noted while it is on, nothing while it is off, and nobody prints what somebody writes. */
 #include "tests/unit/vcpu_rig.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Claim: an instruction that is remembered is the one that would be found anew, whatever has changed meanwhile. */
 #include "tests/unit/guest_tables.h"
 #include "vmm/vcpu/insn.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Claim: IN, OUT, INS and OUTS do to registers, memory and devices what the CPU would. */
 #include "tests/unit/guest_tables.h"
 

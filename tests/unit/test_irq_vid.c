@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Claim: with virtual-interrupt delivery, page and VMCS say the same at every entry: RVI and SVI, the
  * EOI-exit bitmap, and nothing that was requested is left behind. The processor's part is played here.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Linux kernels: what is accepted, where it goes, what the kernel is told, and every refusal. */
 #include "vmm/load/linux_boot.h"
 #include "lib/errno.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Claim: whichever console a guest uses, it is typed to, loses nothing, and waits when the line is full. */
 #include "tests/unit/vcpu_rig.h"
 #include "vmm/host/console.h"

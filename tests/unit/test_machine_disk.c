@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Claim: a VM has the disks that it was given; and its memory stays as long as they use it, without anybody being told. */
 #include "tests/unit/vcpu_rig.h"
 #include "vmm/vm/disks.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Claim: a VM's cards are reached by whoever holds no lock of it or his own, and by nobody once it has ended. */
 #include "tests/unit/vcpu_rig.h"
 #include "vmm/vm/machine_net.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Claim: physical memory has one owner at a time, is handed out only when free, and is scrubbed. */
 #include <setjmp.h>
 #include <stdarg.h>

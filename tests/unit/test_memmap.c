@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The table of physical memory: what the firmware says, in any order and shape, made safe. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Claim: accesses to device registers are done as the instruction says; all else ends the VM, named. */
 #include "tests/unit/guest_tables.h"
 

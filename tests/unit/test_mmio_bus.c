@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Claim: an access to device memory reaches the one device whose registers hold all of it, or none. */
 #include <setjmp.h>
 #include <signal.h>

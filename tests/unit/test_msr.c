@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Claim: a guest reaches the MSRs of the policy, and no other; the bitmap says the same. */
 #include "lib/bitmap.h"
 #include "tests/unit/vcpu_rig.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* ept/mtrr: the memory type of physical ranges, from hand-made sets of MTRRs and random ones. */
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Multiboot images: what is accepted, what the image finds in memory, and every refusal. */
 #include "vmm/load/multiboot.h"
 #include "lib/errno.h"

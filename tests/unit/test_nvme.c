@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* drivers/nvme against a controller that obeys, refuses, lies, falls asleep, or is pulled out. */
 #include "drivers/nvme.h"
 #include "drivers/nvme_regs.h"

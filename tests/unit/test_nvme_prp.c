@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* drivers/nvme_prp: whatever the segments are, the PRPs name their bytes, in whole blocks, and nothing else. */
 #include <stdarg.h>
 #include <stddef.h>

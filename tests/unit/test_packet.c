@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Claim: headers are found where they are, and never outside of the frame's head; copies are the frame's bytes. */
 #include <stdarg.h>
 #include <stddef.h>

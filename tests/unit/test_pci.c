@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* drivers/pci: functions are found, BARs sized with decoding off, capability lists bounded, by ports and by ECAM. */
 #include <setjmp.h>
 #include <stdarg.h>

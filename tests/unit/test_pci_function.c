@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Claim: a function's configuration space is what PCI says, and its BARs are where the guest puts them. */
 #include "tests/unit/fake_vdev.h"
 #include "virtio/msix.h"

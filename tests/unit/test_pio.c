@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Claim: a port access reaches exactly the devices whose ports it touches. */
 #include <setjmp.h>
 #include <signal.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Where VMs go: what this machine cannot give is told with its line, and the other VMs have the rest. */
 #include <setjmp.h>
 #include <stdarg.h>

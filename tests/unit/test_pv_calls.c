@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Hypercalls: by KVM's numbers, from ring 0 only, with arguments that may be anything. */
 #include "tests/unit/pv_rig.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The paravirtual clock: what the guest computes from it is the VMM's time, and no area hurts
  * anybody.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* EOIs by memory: offered where nobody needs to know, taken back or done at a later exit. */
 #include "tests/unit/pv_rig.h"
 #include "vmm/vcpu/pv_eoi.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Steal time: what waited shows up, who has no CPU is marked, and a flush left meanwhile is
  * done.

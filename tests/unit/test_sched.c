@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The scheduler's rules, one by one: who is chosen, for how long, which CPU is named to be kicked. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Claim: what sched_is_released says of an entity lets its owner free it. A CPU that has put it to sleep, and seems to
  * have nothing more to do with it, may take its time before it lets go: an SMI, or a hypervisor below that runs

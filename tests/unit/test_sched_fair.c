@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The scheduler in simulated machines: who gets how much of them, how long nobody waits too long. */
 #include <stdio.h>
 

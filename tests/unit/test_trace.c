@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The trace: a ring keeps the last events, whatever there were, and its text says them all. */
 #include <setjmp.h>
 #include <stdarg.h>

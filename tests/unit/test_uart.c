@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "drivers/uart.h"
 #include "tests/unit/host_support.h"
 

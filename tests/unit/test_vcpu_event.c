@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Claim: exceptions combine as the manual says, and each entry takes at most one event, in order. */
 #include "tests/unit/vcpu_rig.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Claim: a guest gets each NMI when the manual lets it, with virtual NMIs or without, and no HLT sleeps over one. */
 #include "tests/unit/vcpu_rig.h"
 

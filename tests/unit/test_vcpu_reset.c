@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* vmm/vcpu_reset: INIT and start-up IPIs to a vCPU, in the order in which they come, and what they leave. */
 #include "tests/unit/vcpu_rig.h"
 

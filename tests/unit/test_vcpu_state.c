@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What goes with a vCPU from CPU to CPU, what is dropped on the way, and what is kept from the next VM. */
 #include "tests/unit/vcpu_rig.h"
 

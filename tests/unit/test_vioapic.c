@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The I/O APIC: registers, edges and levels, and the EOIs that a local APIC sends it. */
 #include "tests/unit/test_vlapic.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Claim: a virtio disk does what its driver asks, in whatever form, and no more than it may; and nothing is lost when it is reset. */
 #include "tests/unit/fake_virtio.h"
 #include "virtio/virtio_blk.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Claim: the virtio console loses no byte in either direction, and tells its driver no more than it must. */
 #include "tests/unit/fake_virtio.h"
 #include "virtio/virtio_console.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* drivers/virtio_drv, the driver's side of a ring: what was added comes back once, and a device that lies breaks the queue and nothing else. */
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Claim: virtio-net sends what its driver says, once, gives all buffers back, and shows no half of a frame. */
 #include "tests/unit/fake_virtio.h"
 #include "virtio/virtio_net.h"

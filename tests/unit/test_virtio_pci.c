@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Claim: a virtio device over PCI lives as the specification says, and as nothing else. */
 #include "tests/unit/fake_virtio.h"
 #include "virtio/virtio_pci.h"

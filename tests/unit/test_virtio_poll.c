@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Claim: a device that is polled needs no kick, and none gets lost when polling ends. */
 #include "tests/unit/fake_virtio.h"
 #include "virtio/virtio.h"

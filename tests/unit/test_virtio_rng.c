@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Claim: the entropy device fills buffers with what its source gives, and never more than it may in a period. */
 #include "tests/unit/fake_virtio.h"
 #include "virtio/virtio_rng.h"

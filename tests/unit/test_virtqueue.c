@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Claim: a virtqueue moves each chain once, tells as the ring asks, and no ring can make it do more. */
 #include "tests/unit/fake_virtio.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Claim: several chains go back at once, so that nobody sees a part of them, and what was taken can be put back. */
 #include "tests/unit/fake_virtio.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The local APIC's state: priorities, EOI, errors, local interrupts and modes. */
 #include "tests/unit/test_vlapic.h"
 

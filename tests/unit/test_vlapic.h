@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A machine for the tests of the interrupt controllers: local APICs on a bus, a clock that stands
  * still until it is told to run, and owners that count what they are told.

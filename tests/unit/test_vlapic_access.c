@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Every register of the local APIC, by MSR and in the page, with every kind of access. */
 #include "tests/unit/test_vlapic.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* IPIs: every delivery mode, shorthand and destination, in both modes of the local APIC. */
 #include "tests/unit/test_vlapic.h"
 

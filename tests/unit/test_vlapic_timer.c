@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The local APIC's timer, against a clock that the test moves. */
 #include "tests/unit/test_vlapic.h"
 

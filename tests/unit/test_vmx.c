@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Claim: whether VMX can be used is said exactly, for each state of IA32_FEATURE_CONTROL. */
 #include <stdarg.h>
 #include <stddef.h>

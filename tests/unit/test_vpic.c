@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The two 8259As, driven as Linux and as the data sheet do. */
 #include "vioapic/vpic.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "tests/unit/fake_vdev.h"
 #include "vmm/pc/vreset.h"
 

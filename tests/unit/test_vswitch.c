@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Claim: each frame gets to whom it is for, once, to nobody else, and is counted where it ends. */
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Claim: alarms fire in the order of their deadlines, and none can hold the CPU. */
 #include <setjmp.h>
 #include <stdarg.h>

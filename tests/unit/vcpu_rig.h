@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A VM with one vCPU, set up by the VMM's own code on a fake processor, with RAM and the real
  * devices, but without an image: tests put exits into its VMCS and look at what became of them.

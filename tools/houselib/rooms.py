@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The rooms of the house and their order. docs/architecture.md says what lives in each.
 
 A room is a folder with sources in it, but for vmm/ itself, which is two: its headers are the contract with boot/, on the ground; its

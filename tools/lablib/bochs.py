@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Bochs: finds or unpacks it, checks it for the known fault, writes its configuration."""
 
 import hashlib

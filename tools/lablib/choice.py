@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Which machine to boot in, and why."""
 
 from . import bochs, firmware, kvm, qemu

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The machine's serial line: always drained, logged, watched, and readable through pexpect."""
 
 import queue

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The two ways in which a boot can go wrong before or after the machine runs."""
 
 

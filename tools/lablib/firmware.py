@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Finds UEFI firmware (OVMF) for QEMU and Bochs among the places where distributions put it."""
 
 from pathlib import Path

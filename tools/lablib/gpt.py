@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """GUID partition tables, read and written. UEFI Specification, "GUID Partition Table (GPT) Disk Layout"."""
 
 import struct

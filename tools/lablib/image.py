@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Disk images: an EFI system partition made from a folder, with mtools, without root."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Does this machine's KVM give VT-x to its guests? Asked of KVM itself, since module parameters may lie."""
 
 import fcntl

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """One running machine, for the command line and for tests.
 
     from lablib.machine import boot

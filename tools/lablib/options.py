@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """What can be asked of a boot: the same fields for the command line and for tests."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Where things are: the repository, the logs of runs, the cache of downloads."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """TCP ports of the host, for forwards into a guest."""
 
 import socket

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """QEMU's command line, for the machines kvm and tcg. Only `check` runs anything."""
 
 import re

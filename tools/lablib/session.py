@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """`lab boot` in the foreground: a machine, the user's terminal or script, and an exit status."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The user's terminal: raw mode with a sure way back, QEMU's key habits, what is shown of the console, progress."""
 
 import os

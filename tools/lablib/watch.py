@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Watches the console's text: how far the boot is, whether something expected or fatal has been printed."""
 
 import re

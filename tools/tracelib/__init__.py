@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Lintel's event trace: out of a log, and into what a viewer opens."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """A trace in the Trace Event Format, which chrome://tracing and https://ui.perfetto.dev open: a track for each physical CPU.
 
 Slices, from outside to inside: the turn of a vCPU ("debian/0"), and in it the guest ("guest debian/0") and what Lintel does for it ("exit CPUID").

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """A trace as Lintel prints it (vmm/observe/trace_dump.c), as values. Lintel's lines alone count: no guest can print one that begins with "lintel:"."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Lintel's console at the other end of a line: a serial port of this machine, or a Unix socket."""
 
 import os

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Exits of what the processor does not virtualize of the guest's local APIC. */
 #include "vmm/exit/exit.h"
 #include "vmm/vm/vm.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* When a guest has to exit, at the latest. */
 #ifndef VMM_EXIT_ARM_H
 #define VMM_EXIT_ARM_H

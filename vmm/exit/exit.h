@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * VM exits: one total table, one handler a reason. A handler takes the vCPU and says how to go on.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* I/O instructions. SDM, "Exit Qualification for I/O Instructions". */
 #include "vmm/exit/exit.h"
 #include "vmm/vcpu/gva.h"

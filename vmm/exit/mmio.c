@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * EPT violations. RAM never causes one: it is mapped whole and writable. So an access either
  * reached the registers of a device, or nothing at all.

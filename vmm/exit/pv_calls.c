@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Hypercalls, as KVM numbers them: VMCALL with the number in RAX, arguments in RBX, RCX, RDX,
  * RSI.

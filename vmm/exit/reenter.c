@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The way of every exit: what caused it is handled, and if that leaves nothing to be looked after, the guest is
  * entered again from here, without the run loop. What every exit pays is in this file and in vmx/entry.asm.

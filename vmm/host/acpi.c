@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "lib/printk.h"
 #include "lib/string.h"
 #include "vmm/host/acpi.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What the host's ACPI tables say. They are the firmware's, and not trusted: each table is taken
  * only when its length and its checksum are right, and is never read beyond them. What is missing

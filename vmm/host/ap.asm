@@ -1,3 +1,4 @@
+; SPDX-License-Identifier: BSD-2-Clause
 ; Where the other CPUs wake up: a page below 1 MiB that ap.c copies this to. Real mode, then 64-bit
 ; mode in one step, with a copy of the VMM's page-table root (CR3 takes 32 bits here).
 ; SDM, "Switching to Real-Address Mode" has the rules backwards; the order here is that of

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/host/ap.h"
 #include <stdatomic.h>
 #include "drivers/lapic.h"

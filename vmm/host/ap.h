@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The other physical CPUs: from wherever the firmware has parked them into the VMM. */
 #ifndef VMM_HOST_AP_H
 #define VMM_HOST_AP_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/host/console.h"
 #include "lib/byte_ring.h"
 #include "lib/output_lock.h"

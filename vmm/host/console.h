@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The operator's console: one line (a UART, the framebuffer), shared by the log and all VMs. One VM
  * has the focus: its output is shown, and gets what is typed. Ctrl-a is the operator's escape key,

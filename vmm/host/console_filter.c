@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/host/console_filter.h"
 
 static const u8 word[] = { 'l', 'i', 'n', 't', 'e', 'l', ':' };

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What begins with "lintel:" on the console is Lintel's: a guest that says so is shown with "lintel."
  * instead, also when it hides escape sequences or NULs, which a terminal does not show, in the word.

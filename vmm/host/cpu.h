@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * One physical CPU as the VMM uses it: segments, stacks, traps. Reachable on the CPU itself
  * through %gs, whose base a VM exit loads from HOST_GS_BASE.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/host/driver_selftest.h"
 #include "lib/string.h"
 #include "lib/x86.h"

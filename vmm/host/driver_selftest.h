@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * `selftest = drivers`: the drivers of the machine's disks and network cards, tried. Disks are written to in a GPT
  * partition labelled `lintel-scratch` only, and merely read without one; network cards have to be on the lab's

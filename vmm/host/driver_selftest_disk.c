@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A disk, tried: 32 requests at once, of all lengths, whose memory is in one piece or in many, on no boundary but
  * that which requests have to be on.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A network card, tried: who has 10.0.2.2, and does it answer echo requests of all lengths? Its link may go down
  * meanwhile: what was on its way is lost, and it goes on when the link is up again.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/host/gpt.h"
 #include "lib/crc32.h"
 #include "lib/print.h"

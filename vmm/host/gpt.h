@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * GUID Partition Tables. UEFI specification, "GUID Partition Table (GPT) Disk Layout". A disk is what others have
  * written: nothing of it is believed before its CRC is right, and all sizes are bounded.

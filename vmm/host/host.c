@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/host/host.h"
 #include "drivers/fbtext.h"
 #include "drivers/i8259.h"

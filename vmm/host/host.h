@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The physical machine's interrupts, clock and console line, as the run loop needs them. */
 #ifndef VMM_HOST_HOST_H
 #define VMM_HOST_HOST_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/host/hostdev.h"
 #include "drivers/ahci.h"
 #include "drivers/e1000.h"

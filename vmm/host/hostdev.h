@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The machine's disks and network cards: which PCI functions are whose, what drivers get from the machine
  * (struct hostdev_env), and what they have found.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* PCI Local Bus Specification 3.0, "MSI Capability and Table Structure"; SDM, "Message Signalled Interrupts". */
 #include "vmm/host/hostdev_irq.h"
 #include "drivers/lapic.h"

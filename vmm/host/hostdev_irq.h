@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Interrupts of the machine's devices: each gets a vector of the boot CPU's, by a message (MSI-X, MSI) or
  * through the I/O APIC, where functions may share a pin. Start-up only, on the boot CPU.

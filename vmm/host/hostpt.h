@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The VMM's own address space: physical memory one to one, W^X. Only what Lintel needs is there:
  *

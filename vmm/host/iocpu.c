@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/host/iocpu.h"
 #include "lib/printk.h"
 #include "lib/x86.h"

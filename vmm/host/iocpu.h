@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The I/O CPU (`io-cpu`): a physical CPU that runs no guest but looks at the queues of all virtio disks and
  * network cards, and at the machine's own devices, again and again (vmm/run/poll.c). As long as it does, drivers

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Physical memory: who owns which bytes. One sorted table of ranges, made from the boot map;
  * everything that is allocated belongs to an owner and can be taken back from it as a whole.

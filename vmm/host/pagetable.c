@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "lib/errno.h"
 #include "vmm/host/pagetable.h"
 

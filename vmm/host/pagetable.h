@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The processor's own page tables as a data structure: an identity map with permissions.
  * No privileged instruction: whoever loads the tables also flushes after a change.

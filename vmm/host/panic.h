@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * We are wrong: everything that helps to find out why, then stop. The lines all begin with
  * "lintel: panic: ". lib/printk.h declares panic() itself.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The end of the machine: off, or once more. */
 #ifndef VMM_HOST_POWER_H
 #define VMM_HOST_POWER_H

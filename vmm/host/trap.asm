@@ -1,3 +1,4 @@
+; SPDX-License-Identifier: BSD-2-Clause
 ; The ways into trap.c: one stub for each vector, and the instructions that are allowed to fault.
 ; The layout that is pushed is struct trap_frame (vmm/host/trap.h).
 

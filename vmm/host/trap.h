@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Exceptions, NMIs and interrupts that strike the VMM itself.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The time-stamp counter as the machine's clock: how fast it runs, and ticks as nanoseconds. */
 #ifndef VMM_HOST_TSC_H
 #define VMM_HOST_TSC_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What all VMs share: the machine as it was found, and what was chosen for it. */
 #ifndef VMM_HOST_VMM_H
 #define VMM_HOST_VMM_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/load/e820.h"
 #include "vmm/load/lowmem.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The memory map that a guest is shown, in the words of the BIOS call E820h. */
 #ifndef VMM_LOAD_E820_H
 #define VMM_LOAD_E820_H

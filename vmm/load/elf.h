@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* ELF executables for x86, of either class: from an untrusted file to a checked list of segments. */
 #ifndef VMM_LOAD_ELF_H
 #define VMM_LOAD_ELF_H

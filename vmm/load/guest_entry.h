@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* How a guest's first instruction finds the processor: what a loader leaves to the vCPU's set-up. */
 #ifndef VMM_LOAD_GUEST_ENTRY_H
 #define VMM_LOAD_GUEST_ENTRY_H

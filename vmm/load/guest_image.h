@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* From the files that a VM's section names to a guest that is ready to run. */
 #ifndef VMM_LOAD_GUEST_IMAGE_H
 #define VMM_LOAD_GUEST_IMAGE_H

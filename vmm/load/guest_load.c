@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/load/guest_load.h"
 #include "lib/errno.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Pieces of a file that go to places in guest memory. */
 #ifndef VMM_LOAD_GUEST_LOAD_H
 #define VMM_LOAD_GUEST_LOAD_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/load/image_error.h"
 #include "lib/print.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Why a guest image cannot be started, for the place that knows file and line of the setting. */
 #ifndef VMM_LOAD_IMAGE_ERROR_H
 #define VMM_LOAD_IMAGE_ERROR_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Linux's 64-bit boot protocol: the kernel and what it is told, in guest memory. */
 #ifndef VMM_LOAD_LINUX_BOOT_H
 #define VMM_LOAD_LINUX_BOOT_H

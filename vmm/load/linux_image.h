@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Linux kernels for x86-64, from an untrusted file: a bzImage or a decompressed vmlinux.
  * The layout is that of Linux's "The Linux/x86 Boot Protocol".

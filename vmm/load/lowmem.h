@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The first MiB of a guest as a loader leaves it. Everything here is written before the guest runs,
  * and is the guest's to reuse once it has read it, but for what e820 calls reserved.

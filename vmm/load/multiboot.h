@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Multiboot (version 1) images: 32-bit ELF, or raw with addresses in the header. */
 #ifndef VMM_LOAD_MULTIBOOT_H
 #define VMM_LOAD_MULTIBOOT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/observe/dump.h"
 #include "lib/print.h"
 #include "lib/printk.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What a guest looked like when its VM crashed, and what its exits were. */
 #ifndef VMM_OBSERVE_DUMP_H
 #define VMM_OBSERVE_DUMP_H

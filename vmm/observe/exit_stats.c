@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/observe/exit_stats.h"
 #include "lib/print.h"
 #include "lib/printk.h"

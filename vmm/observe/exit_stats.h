@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * How long the exits of one vCPU took, by reason: from right after the exit to right before the next
  * entry, as in the table of exits (vcpu->ticks). A data structure: who runs the vCPU fills it.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/observe/inside.h"
 #include "lib/printk.h"
 #include "lib/string.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The inside view: what exits take (exit_stats.h) and what happens when (trace.h), switched on and off
  * at run time. While all is off the way of an exit has not one instruction for it: the run loop exists

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/observe/trace.h"
 #include "lib/print.h"
 

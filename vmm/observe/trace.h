@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The trace: what each physical CPU has done last, as events in a ring of its own, which overwrites the
  * oldest. A CPU writes to its own ring alone, with interrupts off: no locks. As text it is printed when

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/observe/trace_dump.h"
 #include "lib/printk.h"
 #include "vmm/vm/vm.h"

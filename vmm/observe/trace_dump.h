@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The rings of all CPUs as lines of the log, piece by piece: the line to the operator is slow. tools/trace
  * reads them; docs/performance.md says what they look like.

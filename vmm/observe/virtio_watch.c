@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/vm/machine.h"
 #include "vmm/observe/virtio_watch.h"
 #include "vmm/observe/inside.h"

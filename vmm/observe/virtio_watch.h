@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Kicks and interrupts of a VM's virtio devices, for the trace. The devices know nothing of it: what stands
  * between them and the machine is replaced while somebody traces, and costs nothing while nobody does.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The guest's devices that it cannot find by itself. Compiled into dsdt.h, which is committed:
  *

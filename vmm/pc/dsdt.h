@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Made by tools/dsdt-header from vmm/pc/dsdt.asl: do not edit. */
 #ifndef VMM_PC_DSDT_H
 #define VMM_PC_DSDT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/pc/mmio_bus.h"
 #include "lib/printk.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The memory bus of a VM: which device's registers lie where. Local APICs are not on it: each vCPU
  * has its own (mmio.c).

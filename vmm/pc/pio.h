@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The port bus of a VM: which device answers where. What nobody registered reads as all ones. */
 #ifndef VMM_PC_PIO_H
 #define VMM_PC_PIO_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Devices whose ports are byte-wide registers: a wider access is that many byte accesses, the
  * lowest port first, as the ISA bus makes of it.

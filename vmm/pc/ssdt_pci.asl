@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The PCI bus, for guests that have a device on it. Compiled into ssdt_pci.h, which is committed:
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The guest's ACPI tables. ACPI specification 6.4, "ACPI Software Programming Model":
  * "ACPI System Description Tables".

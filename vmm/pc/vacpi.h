@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The guest's ACPI tables: what hardware is there, where it is, and what is not worth a look. */
 #ifndef VMM_PC_VACPI_H
 #define VMM_PC_VACPI_H

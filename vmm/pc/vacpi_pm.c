@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The guest's ACPI fixed hardware. ACPI specification, "ACPI Hardware Specification": "PM1 Event
  * Grouping", "PM1 Control Grouping", "Power Management Timer".

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The guest's ACPI fixed hardware: PM1a event and control blocks and the power management timer,
  * in one block of ports. ACPI mode is on from the start; there is no SMI command port.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The guest's PCI bus, as configuration mechanism #1 shows it. */
 #include "lib/errno.h"
 #include "vmm/pc/pio_bytes.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The guest's PCI bus 0, by configuration mechanism #1 (address at 0xCF8, data at 0xCFC). There is
  * a host bridge at 00:00.0, by which Linux knows the mechanism for good at the first look; all else

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The guest's i8254. Intel, "8254 Programmable Interval Timer", "Mode Definitions". */
 #include "lib/math.h"
 #include "vmm/pc/pio_bytes.h"

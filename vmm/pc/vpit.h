@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The guest's i8254 interval timer and port 0x61 beside it. Counters are not run: what they show is
  * computed from guest time when somebody looks. Channel 0 alone has an interrupt, line 0.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* How a guest resets its machine. */
 #include "vmm/pc/vreset.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The ways of a PC to be reset by its software: the keyboard controller's command and the reset
  * control register. There is no keyboard, and no keyboard controller to be found either.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The guest's real-time clock. Motorola, "MC146818 Real-Time Clock plus RAM".
  *

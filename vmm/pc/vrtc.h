@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The guest's MC146818 real-time clock and CMOS RAM, at ports 0x70 and 0x71. The clock runs by
  * guest time; a guest that sets it changes its own only.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The guest's 16550A serial port. */
 #include "lib/string.h"
 #include "vmm/pc/pio_bytes.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The guest's serial port: a 16550A with FIFOs of 16 bytes. It has no baud rate: a byte is on its
  * way as soon as the sink takes it.

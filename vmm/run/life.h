@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The life of VMs: when each one starts, ends and starts again. */
 #ifndef VMM_RUN_LIFE_H
 #define VMM_RUN_LIFE_H

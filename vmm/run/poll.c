@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/run/poll.h"
 #include "lib/printk.h"
 #include "vmm/host/hostdev.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What the I/O CPU does instead of running guests. */
 #ifndef VMM_RUN_POLL_H
 #define VMM_RUN_POLL_H

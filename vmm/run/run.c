@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/run/run.h"
 #include "lib/printk.h"
 #include "vmm/host/ap.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The run loop: which VM has the CPU, for how long, and what happens when none wants it. */
 #ifndef VMM_RUN_RUN_H
 #define VMM_RUN_RUN_H

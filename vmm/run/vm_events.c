@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/run/vm_events.h"
 #include "vmm/observe/dump.h"
 #include "vmm/observe/inside.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What others leave for a VM's home CPU: VM_EVENT_*. */
 #ifndef VMM_RUN_VM_EVENTS_H
 #define VMM_RUN_VM_EVENTS_H

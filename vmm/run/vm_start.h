@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* From a VM's configuration to a VM whose vCPUs wait to run, and back. On its home CPU. */
 #ifndef VMM_RUN_VM_START_H
 #define VMM_RUN_VM_START_H

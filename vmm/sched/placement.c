@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/sched/placement.h"
 #include "lib/printk.h"
 

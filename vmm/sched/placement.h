@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Which CPUs a VM gets on this machine: what lintel.conf asks for (pin, weight, cap), checked. */
 #ifndef VMM_SCHED_PLACEMENT_H
 #define VMM_SCHED_PLACEMENT_H

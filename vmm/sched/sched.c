@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What CPUs ask: which vCPU is next, and what becomes of it when it has run. */
 #include "vmm/sched/sched_private.h"
 #include "lib/printk.h"

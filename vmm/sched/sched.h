@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Who runs where: vCPUs on physical CPUs. A CPU is either pinned to one vCPU, which it runs whenever
  * that can run, or belongs to the pool, which all other vCPUs share fairly.

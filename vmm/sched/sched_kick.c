@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Which CPU should look, for the sake of those that wait; and what a CPU says when it has made others'
  * looking worth while: it has let go of a vCPU, or asks for none.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Who there is: CPUs, vCPUs, and their groups. */
 #include "vmm/sched/sched_private.h"
 #include "lib/errno.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What the files of the scheduler share: sched.c (what CPUs ask), sched_share.c (virtual time and
  * caps), sched_kick.c (which CPU should look), sched_sleep.c (blocked, and woken), sched_member.c

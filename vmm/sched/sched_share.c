@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What a VM may have: the virtual time of its group, which is its share by weight, and its cap. What
  * is done for every run of a vCPU is in sched_private.h.

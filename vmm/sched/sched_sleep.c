@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Those that are blocked, and their end of it. */
 #include "vmm/sched/sched_private.h"
 

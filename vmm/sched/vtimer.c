@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/sched/vtimer.h"
 
 static void vtimer_remove(struct vtimers *timers, struct vdev_timer *timer)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The alarms of a VM's devices, in guest time: a list sorted by deadline. */
 #ifndef VMM_SCHED_VTIMER_H
 #define VMM_SCHED_VTIMER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A VMCS that runs a vCPU, with what is known of it: what the VMM has written there itself is never read again, and
  * written only when it changes; and what else goes with it: VPID, EPT, and what is done about its exits.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/vcpu/cpuid.h"
 #include "lib/printk.h"
 #include "lib/string.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * CPUID for guests: an allow-list. A guest sees a feature when the processor has it, Lintel knows
  * that a guest may use it, the VMX controls that stand behind it are on, and nobody hides it.

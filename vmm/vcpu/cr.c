@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Control registers. The guest owns most bits and writes them without an exit; what it does not
  * own it sees in the read shadow, and a write that would change such a bit comes here.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The guest's CR0 and CR4: who owns which bit. */
 #ifndef VMM_VCPU_CR_H
 #define VMM_VCPU_CR_H

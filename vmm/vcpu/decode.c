@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/vcpu/decode.h"
 
 /* An entry of the opcode map that we know has at least one of MODRM, MOFFS, STRING, PREFIX. */

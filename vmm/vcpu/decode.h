@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Decoder of the instructions with which guests touch device registers, and what those instructions
  * compute. It sees bytes and register values only: no guest memory, no VMCS.

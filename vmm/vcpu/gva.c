@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/vcpu/gva.h"
 #include "lib/errno.h"
 #include "lib/guest_mem.h"

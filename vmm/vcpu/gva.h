@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* From the guest's linear addresses to its physical ones, by its own page tables and their rights. */
 #ifndef VMM_VCPU_GVA_H
 #define VMM_VCPU_GVA_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/vcpu/hide.h"
 #include "virtio/virtio.h"
 #include "vmm/vcpu/cpuid.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What `hide = ...` may keep from a guest, of two owners: features of its CPUs (cpuid.c) in the low half, features
  * that its virtio devices share (virtio/virtio.c) in the high half, from CONFIG_HIDE_VIRTIO_SHIFT on.

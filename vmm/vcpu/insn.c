@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/vcpu/insn.h"
 #include "lib/guest_mem.h"
 #include "lib/string.h"

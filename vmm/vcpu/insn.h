@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The instruction with which a vCPU has touched a device: fetched from its memory by its own page tables, and
  * decoded; or remembered, if nothing of that has changed.

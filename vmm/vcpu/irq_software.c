@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Interrupts without the processor's help but the TPR shadow: the highest request is injected as an
  * event as soon as the guest can take it. What tells when it can: the interrupt window, and the TPR

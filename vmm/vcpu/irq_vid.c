@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Interrupts by virtual-interrupt delivery: the processor takes vectors from the IRR of the
  * virtual-APIC page into the guest, follows the TPR, and does what an EOI does, all without an exit.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * MSRs for guests: what is not in the table is #GP. The table says of each one why it is there.
  */

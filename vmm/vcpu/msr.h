@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The MSR policy: an allow-list, and the MSR bitmap that lets some of it pass without an exit. */
 #ifndef VMM_VCPU_MSR_H
 #define VMM_VCPU_MSR_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* How to go on after an exit: what its handler answers. */
 #ifndef VMM_VCPU_OUTCOME_H
 #define VMM_VCPU_OUTCOME_H

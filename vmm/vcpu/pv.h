@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The paravirtual interface (pv_abi.h): what a vCPU and a VM keep for it, and when the VMM must
  * tell it what happens. `hide = pv` leaves it out: then nothing can be registered, and all of

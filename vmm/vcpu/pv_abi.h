@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The paravirtual interface that Linux knows from KVM: its numbers, and what lies in guest memory.
  * Linux, Documentation/virt/kvm/x86: "KVM CPUID bits", "KVM-specific MSRs", "Linux KVM Hypercall".

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/vcpu/pv_clock.h"
 #include "lib/math.h"
 #include "vmm/vcpu/vcpu.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The paravirtual clock: nanoseconds since the VM started, read by the guest from its TSC with
  * the factors that stand in memory; and the wall clock at that start.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * EOIs without an exit: with an interrupt the VMM may set a bit in the guest's memory; the
  * guest that clears it instead of writing the EOI register has ended the interrupt, and the VMM

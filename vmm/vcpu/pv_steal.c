@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/vcpu/pv_steal.h"
 #include "lib/guest_mem.h"
 #include "vmm/vcpu/pv.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Steal time: how long a vCPU has been ready without a CPU, in memory that the guest registers;
  * whether it has none right now; and TLB flushes that others leave for it there in the

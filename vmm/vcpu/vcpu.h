@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A virtual CPU: the guest state that the processor does not keep in the VMCS, the VMCS that runs
  * it, and what is known of its last exit.

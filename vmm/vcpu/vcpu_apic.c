@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A vCPU's local APIC in the machine: its clock, and what it tells the vCPU. */
 #include "lib/printk.h"
 #include "lib/spinlock.h"

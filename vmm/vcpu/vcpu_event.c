@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Events for the guest: exceptions that handlers raise, and interrupts before an entry. */
 #include "vmm/vcpu/vcpu_irq.h"
 #include "vmm/vm/vm.h"

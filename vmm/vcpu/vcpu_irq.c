@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The guest's local APIC and the processor: what of it is virtualized in which mode. */
 #include "vmm/vcpu/vcpu_irq.h"
 #include "vmm/vm/vm.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * How interrupts get into a vCPU. Two back ends stand behind one table, chosen once for each vCPU by
  * what the processor can do; nobody else asks which it is.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* How others make a vCPU look at what they have left for it. */
 #include "vmm/host/ap.h"
 #include "vmm/host/host.h"

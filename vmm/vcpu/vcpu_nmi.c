@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * NMIs for the guest. With virtual NMIs the processor keeps the guest's blocking by NMI: from the
  * delivery to the next IRET. SDM, "Changes to Event Blocking" and "NMI-Window Exiting".

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * How a vCPU begins: at a loader's entry point, or by INIT and a start-up IPI of another vCPU.
  * SDM, "Processor State After Reset", "MP Initialization Protocol Algorithm".

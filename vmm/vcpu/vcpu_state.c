@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What a vCPU takes along when another one gets the CPU: registers that exits do not switch, and
  * that the VMM itself never uses. They stay in the CPU between exits of the same vCPU.

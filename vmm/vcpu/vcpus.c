@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/vcpu/vcpus.h"
 #include "lib/errno.h"
 #include "vmm/host/ap.h"

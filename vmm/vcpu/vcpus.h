@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The vCPUs of a VM, all together: made, handed to the scheduler, and what the VM asks of them. */
 #ifndef VMM_VCPU_VCPUS_H
 #define VMM_VCPU_VCPUS_H

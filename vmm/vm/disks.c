@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/vm/disks.h"
 #include "lib/errno.h"
 #include "lib/print.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The disks that lintel.conf gives to VMs: partitions of the machine's disks, found and checked once at start;
  * and memory, made anew each time that a VM starts.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The PC that a guest finds: which devices there are, where, and how they are wired. (The interrupt controllers,
  * which vCPUs ask too, are in struct vm itself.)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/vm/machine_console.h"
 #include "lib/errno.h"
 #include "vmm/host/console.h"

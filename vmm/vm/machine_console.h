@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The guest's side of the console: a UART, which is always there, and a virtio console if the
  * configuration wants one. What either sends goes to the VM's console; what is typed goes to the one

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/vm/machine.h"
 #include "vmm/vm/machine_disk.h"
 #include "lib/errno.h"

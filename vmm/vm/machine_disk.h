@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The guest's disks: a virtio-blk in a slot of its own for each `disk` of the configuration. All of it with
  * vm->lock held, unless it says otherwise.

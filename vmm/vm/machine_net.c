@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/host/cpu.h"
 #include "vmm/vm/machine.h"
 #include "vmm/vm/machine_net.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The guest's network devices: one for each `net' of its configuration, in PCI slots 6 to 9. */
 #ifndef VMM_VM_MACHINE_NET_H
 #define VMM_VM_MACHINE_NET_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/vm/machine_rng.h"
 #include "lib/errno.h"
 #include "lib/string.h"

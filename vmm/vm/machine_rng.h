@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The guest's entropy device, where the processor has a source of entropy. */
 #ifndef VMM_VM_MACHINE_RNG_H
 #define VMM_VM_MACHINE_RNG_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The virtual switches that the configuration names, with a port for each network device of each VM, and the
  * network cards behind them. They are there from the start to the end of the machine.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Which network card an uplink is. */
 #include "lib/print.h"
 #include "lib/string.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/vm/machine.h"
 #include "vmm/vm/virtio_slot.h"
 #include "lib/printk.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A slot of the guest's PCI bus with a virtio device in it: what virtio/ asks of the machine, and
  * what a firmware does for a card: its BARs have addresses, its pin a line.

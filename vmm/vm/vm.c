@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What a VM is asked and told while it lives: its end, its events, the alarms of its devices. */
 #include "vmm/vm/vm.h"
 #include "lib/print.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A virtual machine: its memory, its devices, its vCPUs, its life.
  *

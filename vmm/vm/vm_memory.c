@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A VM's memory: where it comes from, and how the guest sees it. */
 #include "lib/errno.h"
 #include "lib/printk.h"

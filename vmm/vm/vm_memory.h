@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A VM's memory: allocated, mapped by its EPT, given back. */
 #ifndef VMM_VM_VM_MEMORY_H
 #define VMM_VM_VM_MEMORY_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What a VM keeps for the paravirtual interface of its vCPUs (vmm/vcpu/pv.h). */
 #ifndef VMM_VM_VM_PV_H
 #define VMM_VM_VM_PV_H

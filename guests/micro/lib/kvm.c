@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "kvm.h"
 
 /* The TSC is read after the version, and before the version is read again. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The paravirtual interface as a guest knows it from KVM. Written down again, from Linux's
  * Documentation/virt/kvm/x86, so that the VMM's own header is not its own witness.

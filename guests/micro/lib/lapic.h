@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The local APIC's registers: offsets in its page, and the bits of the ICR and the LVT's timer entry. */
 #ifndef LAPIC_H
 #define LAPIC_H

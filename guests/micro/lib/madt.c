@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* ACPI's tables, and the CPUs that they name. ACPI specification, "Multiple APIC Description Table (MADT)". */
 #include "smp.h"
 #include "lib/string.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What every micro-guest relies on: it runs in long mode at ring 0 with 4 GiB mapped one to one
  * (user-accessible), catches exceptions, and tells results on COM1 and by the debug exit.

@@ -1,3 +1,4 @@
+; SPDX-License-Identifier: BSD-2-Clause
 ; Out of long mode and back: no paging, 32-bit paging, PAE paging, real mode. In each: a CPUID exit, a
 ; read of the LAPIC's registers, and a read through a mapping. And 32-bit code that has to be there
 ; for loops and task switches that long mode does not know.

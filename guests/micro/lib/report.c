@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Results: lines on COM1, and the debug exit. */
 #include "lib/print.h"
 #include "lib/string.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Start in C: exceptions, ring 3, interrupts, time. */
 #include "micro.h"
 #include "lib/string.h"

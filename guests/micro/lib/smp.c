@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Starts the other CPUs and gives them work. */
 #include "smp.h"
 #include "lib/string.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Several CPUs: found in the MADT, started by INIT and SIPI, and given work. guest_main runs on the
  * first, from smp_start on with interrupts on; the others wait in HLT for what cpu_call gives them.

@@ -1,3 +1,4 @@
+; SPDX-License-Identifier: BSD-2-Clause
 ; Where a CPU begins after a SIPI: real mode, at the start of a page that a copy of this was put into.
 ; It notes the registers that it finds, and goes on in long mode as ap_main(index).
 

@@ -1,3 +1,4 @@
+; SPDX-License-Identifier: BSD-2-Clause
 ; Where Multiboot enters: keep what the loader left in the registers, then long mode with 4 GiB mapped one to one.
 
 %define MB_MAGIC 0x1badb002

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "virtio.h"
 
 #define CAP_VENDOR  0x09

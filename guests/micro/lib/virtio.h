@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A virtio device over PCI, from its driver's side: finding it, the handshake, its queues and messages. What goes through
  * the queues is each guest's. Virtio 1.2, "Virtio Over PCI Bus".

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
 """What operations cost under Lintel and under KVM: the same guest, on the same machine, one after the other.
 
 Has make build what is needed, which takes minutes from a clean clone, runs each side in the machine at hand, and prints the table. Writes OUTPUT/results.json,

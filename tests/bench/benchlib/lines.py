@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """What the benchmark guest and its hosts print, as values."""
 
 import json

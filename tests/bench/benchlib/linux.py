@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The same Linux image on the bare machine, under Lintel and under KVM: what its boot and its loads take, and what the VMM's part of that is."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The tables of tests/bench/linux-loads."""
 
 from . import linux

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """results.json, the table and the picture."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Several rounds of all sides: on processors whose clock and caches have moods, one run is no measurement."""
 
 from statistics import mean, median, stdev

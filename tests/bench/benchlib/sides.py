@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The sides of the comparison: how each is laid out and run."""
 
 import os

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The tables that the guest looks into: which CPUs and interrupt controllers there are, where ACPI's
  * registers are, and how the machine is switched off.

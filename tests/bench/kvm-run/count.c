@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * How often the guest has come out: KVM's own statistics of the first vCPU, and, if the kernel counts
  * them, its exits by reason. Told at the guest's end, and after lines of the guest's that begin as was wished.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* vCPUs: a thread for each, and what comes back from KVM_RUN. */
 #include "kvm-run.h"
 

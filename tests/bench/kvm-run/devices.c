@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Devices in user space: a serial port, ACPI's registers, the debug exit. All else reads as ones. */
 #include "kvm-run.h"
 

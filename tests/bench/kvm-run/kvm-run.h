@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Runs a Multiboot image, or a Linux, under KVM, with as little around it as the benchmarks' guests
  * need: the other side of a comparison, so what KVM does in the kernel is left to the kernel.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # The other side of the comparison: a program that runs the benchmark guest under a Linux' KVM. Static, so that an initramfs can hold it.
 
 KVM_RUN       := $(BUILD)/kvm-run

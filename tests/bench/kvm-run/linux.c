@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Linux: a vmlinux in ELF64 and an initial RAM disk, entered in 64-bit mode.
  * Documentation/arch/x86/boot.rst, "64-bit Boot Protocol".

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Multiboot: an ELF32 image by its program headers, a command line, and how much memory there is. */
 #include "kvm-run.h"
 

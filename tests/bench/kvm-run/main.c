@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * kvm-run [--cpus N] [--memory MIB] [--seconds S] [--cmdline TEXT] IMAGE: see kvm-run.h. With
  * --initrd FILE the image is a Linux (vmlinux), whose exits are counted: see count.c.

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
 """The committed instruction counts (tests/machine/baseline.json), and what takes new ones over.
 
     tests/machine/support/baseline.py [--reason TEXT]

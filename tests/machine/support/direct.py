@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The default guest's disk in QEMU, without Lintel: kernel and initramfs are QEMU's to load, the processor is emulated. What fails here is the guest's own fault."""
 
 import os

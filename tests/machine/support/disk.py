@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Disk images of guests on the host: copies, partitions, and what e2fsprogs says about the file system in one."""
 
 import json

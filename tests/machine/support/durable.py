@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """What guests/linux/durable.c has written, read on the host; the format is described there."""
 
 import re

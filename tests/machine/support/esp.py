@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """ESP folders for tests: Lintel, a configuration and the files that it names."""
 
 import os

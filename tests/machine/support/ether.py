@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The other end of a network card that the lab has started with `--net udp:PORT`: bare Ethernet frames in UDP datagrams on 127.0.0.1.
 
     with Peer(free_ports()) as peer:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Lintel's report on a VM that has stopped: how it ended, its table of exits, and how often it used which device."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """fio with verification in a guest: what is written is read again and compared, by its checksum, with what was meant to be there."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """What every Linux under Lintel must do, whatever the machine and the configuration."""
 
 import base64

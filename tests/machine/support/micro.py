@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """VMs that run micro-guests (guests/micro/README.md), and what they say."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Real clients on the host for servers in a guest."""
 
 import hashlib

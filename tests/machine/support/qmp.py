@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """QEMU's monitor, for what is done to a machine while it runs. Its words of the command line are WORDS; the machine is to be QEMU's."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The default guest from its disk, under Lintel in the lab: the configuration that `make run` boots, with a disk of the test's own."""
 
 from collections.abc import Iterator

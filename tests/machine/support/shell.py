@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The guest's busybox shell, used through the console as a person would."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """What a Linux guest with several CPUs must do."""
 
 import re

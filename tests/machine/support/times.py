@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Lintel's tables of what exits took: exit-times in [lintel], or Ctrl-a s."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Guests of a few bytes of machine code, as Multiboot images: for tests that need a VM and not what runs in it."""
 
 import struct
