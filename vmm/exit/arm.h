@@ -4,7 +4,7 @@
 #define VMM_EXIT_ARM_H
 
 #include "vmm/host/host.h"
-#include "vmm/vm/vm.h"
+#include "vmm/host/vmm.h"
 #include "vmx/vmcs.h"
 
 /* The preemption timer has 32 bits: nothing is armed further ahead. */

@@ -6,7 +6,6 @@
  */
 #include "vmm/vcpu/pv_eoi.h"
 #include "vmm/vcpu/vcpu_irq.h"
-#include "vmm/vm/vm.h"
 #include "vmx/controls.h"
 
 static void software_init(struct vcpu *vcpu)

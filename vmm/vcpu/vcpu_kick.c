@@ -3,7 +3,6 @@
 #include "vmm/host/ap.h"
 #include "vmm/host/host.h"
 #include "vmm/vcpu/vcpu.h"
-#include "vmm/vm/vm.h"
 
 static void wake(struct vcpu *vcpu)
 {
