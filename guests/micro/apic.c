@@ -270,7 +270,9 @@ static void check_timer(const char *mode)
 	CAME("one-shot", "\x50");
 	report(took >= microseconds(2000), "%s: not early: %lu ticks", mode, took);
 	if (!option("shared"))
-		report(took < microseconds(2100), "%s: not late: %lu ticks", mode, took);
+		/* Some exits are on the way: on a hypervisor below ours each takes ten thousands of ticks. */
+		report(took < microseconds(2100) + 8 * exit_ticks(), "%s: not late: %lu ticks",
+		       mode, took);
 	report(lapic_read(CURRENT) == 0, "%s: the count stays 0", mode);
 	report(!wait_irq(0x50, 2, 5000), "%s: once", mode);
 

@@ -137,7 +137,7 @@ static void check_clock(void)
 	WAIT(false, 50000);
 	ns = kvm_clock(t) - ns;
 	tsc = rdtsc() - tsc;
-	report(ns >= 50000000 && tsc * 1000 / (tsc_hz / 1000000) - ns < 50000,
+	report(ns >= 50000000 && tsc * 1000000000 / tsc_hz - ns < 50000,
 	       "50 ms and more are %lu ns, and %lu ticks", ns, tsc);
 	version = t->version;
 	ns = kvm_clock(t);
@@ -316,6 +316,20 @@ static void unregister_eoi(void *arg)
 	enable_eoi(NULL);
 }
 
+/* Where the processor delivers interrupts by itself an EOI is no exit, and none need end by memory. */
+static bool eoi_is_free(void)
+{
+	u64 least = ~0ULL;
+
+	for (unsigned int n = 0; n < 16; n++) {
+		u64 start = rdtsc();
+
+		lapic_write(LAPIC_EOI, 0);
+		least = MIN(least, rdtsc() - start);
+	}
+	return 2 * least < exit_ticks();
+}
+
 static void check_eoi(void)
 {
 	u32 before;
@@ -328,8 +342,11 @@ static void check_eoi(void)
 		window();
 	}
 	report(cpus[0].irqs[VECTOR] == 100, "of 100 interrupts %u came", cpus[0].irqs[VECTOR]);
-	report(eois_by_memory >= 90, "most end by memory: %u; by the register: %u", eois_by_memory,
-	       eois_by_register);
+	if (eoi_is_free())
+		say("eoi: the processor ends interrupts by itself; by memory: %u", eois_by_memory);
+	else
+		report(eois_by_memory >= 90, "most end by memory: %u; by the register: %u",
+		       eois_by_memory, eois_by_register);
 	/* A read of the register page is no exit: what has ended is there until the VMM looks. */
 	enable_eoi(&areas);
 	report(lapic_read(LAPIC_ISR + VECTOR / 32 * 16) == 0, "none is in service after it");

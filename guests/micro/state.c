@@ -125,5 +125,6 @@ void guest_main(void)
 		seed ^= 3;
 		fill(seed);
 	}
-	report(slices_seen >= 5, "other VMs ran in between, %u times at least", slices_seen);
+	report(slices_seen >= 5 || option("alone"), "other VMs ran in between, %u times at least",
+	       slices_seen);
 }

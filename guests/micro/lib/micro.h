@@ -171,6 +171,9 @@ static inline u64 microseconds(u64 us)
 	return tsc_hz / 1000000 * us;
 }
 
+/* What an exit takes on this machine, in ticks: the shortest of a few CPUIDs. */
+u64 exit_ticks(void);
+
 /* Spin, with interrupts on, until vector came at least @n times or @us microseconds passed. */
 bool wait_irq(u8 vector, u32 n, u64 us);
 

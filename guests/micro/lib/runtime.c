@@ -267,3 +267,16 @@ void ioapic_write(u32 index, u32 value)
 	*(volatile u32 *)(uintptr_t)IOAPIC = index;
 	*(volatile u32 *)(uintptr_t)(IOAPIC + 0x10) = value;
 }
+
+u64 exit_ticks(void)
+{
+	u64 least = ~0ULL;
+
+	for (unsigned int n = 0; n < 16; n++) {
+		u64 start = rdtsc();
+
+		(void)cpuid(0, 0);
+		least = MIN(least, rdtsc() - start);
+	}
+	return least;
+}
