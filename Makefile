@@ -123,7 +123,7 @@ image: esp
 ## run: boots a stock Debian Linux under Lintel on this terminal; RUN='--cpus 2' goes to tools/lab boot
 # $(MAKE) once more, so that what set-up has installed is there when the image is built.
 run:
-	$(Q)tools/setup build lab guests
+	$(Q)tools/setup build lab guests $(findstring nested,$(RUN))
 	$(Q)$(MAKE) --no-print-directory esp
 	$(Q)tools/run --esp $(BUILD)/esp $(GUEST_DISK:%=--guest-disk %) $(RUN)
 

@@ -5,7 +5,7 @@ import re
 import subprocess
 
 import pytest
-from lablib import bochs, choice, kvm, qemu
+from lablib import bochs, choice, kvm, nested, qemu
 from lablib.errors import LabError
 from lablib.options import Disk, Net, Options
 from lablib.paths import REPOSITORY
@@ -40,14 +40,14 @@ def files(tmp_path):
 def test_kvm_command(files, fields):
     """QEMU's own parser accepts the command made for KVM, and builds the machine of it."""
     fields["disks"] = [Disk(files[name], bus) for name, bus in (text.split(",") for text in fields.get("disks", []))]
-    words = qemu.argv(Options(machine="kvm", **fields), files["boot"], files["code"], files["vars"], "127.0.0.1:9")
-    assert "q35,accel=kvm" in words and "host" in words[words.index("-cpu") + 1] or fields.get("cpu")
+    words = qemu.argv(Options(machine="kvm", **fields), files["boot"], files["code"], files["vars"], qemu.to_socket("127.0.0.1:9"))
+    assert "q35,accel=kvm" in words and "host,+invtsc" in words[words.index("-cpu") + 1] or fields.get("cpu")
     assert qemu.check(words) == ""
 
 
 def test_check_finds_faults(files):
     """The parser that the last test relies on does refuse what is wrong."""
-    words = qemu.argv(Options(machine="kvm"), files["boot"], files["code"], files["vars"], "127.0.0.1:9")
+    words = qemu.argv(Options(machine="kvm"), files["boot"], files["code"], files["vars"], qemu.to_socket("127.0.0.1:9"))
     assert "flux" in qemu.check(words + ["-device", "flux-capacitor"])
     assert qemu.check([word.replace("virtio-blk-pci", "virtio-blk-pcj") for word in words])
 
@@ -80,11 +80,23 @@ def test_nothing_at_hand(monkeypatch):
     assert choice.choose("tcg") == ("tcg", "asked for")
 
 
+def test_nested_is_asked_for(monkeypatch):
+    """The machine `nested` is never taken unasked; when it cannot be had, that is said, and the other machines are as they were."""
+    reasons(monkeypatch, "no KVM here", "")
+    monkeypatch.setattr(nested, "why_not", lambda: "")
+    assert choice.choose("auto")[0] == "bochs"
+    assert choice.choose("nested") == ("nested", "asked for")
+    monkeypatch.setattr(nested, "why_not", lambda: "no QEMU here")
+    with pytest.raises(LabError, match="--machine nested cannot be had here: no QEMU here"):
+        choice.choose("nested")
+    assert choice.choose("bochs") == ("bochs", "asked for")
+
+
 def test_survey():
-    """`tools/lab machines` lists all three, each available or with a reason."""
+    """`tools/lab machines` lists all of them, each available or with a reason."""
     run = subprocess.run([REPOSITORY / "tools/lab", "machines"], capture_output=True, text=True, check=True)
     lines = run.stdout.splitlines()
-    assert [line.split()[0] for line in lines] == ["kvm", "bochs", "tcg"]
+    assert [line.split()[0] for line in lines] == ["kvm", "bochs", "tcg", "nested"]
     assert all(re.match(r"\w+ +(?:available|not available): \S", line) for line in lines)
 
 

@@ -45,6 +45,12 @@ def lab(*words) -> subprocess.CompletedProcess:
         (["--esp", "{esp}", "--cpus", "0"], "--cpus: at least 1"),
         (["--esp", "{esp}", "--memory", "1"], "--memory: at least 64 (MiB)"),
         (["--esp", "{esp}", "--mhz", "0"], "--mhz: 1 to 4000"),
+        (["--esp", "{esp}", "--qemu", "-device x"], "--machine auto may be without QEMU: name kvm, tcg or nested"),
+        (["--esp", "{esp}", "--machine", "tcg", "--qemu", "'"], "--qemu ': No closing quotation"),
+        (["--esp", "{esp}", "--machine", "tcg", "--kvm-intel", "ept=1"], "--kvm-intel: only --machine nested loads that module"),
+        (["--esp", "{esp}", "--machine", "nested", "--kvm-intel", "ept"], "'ept' is not NAME=VALUE"),
+        (["--esp", "{esp}", "--machine", "nested", "--kvm-intel", "ept=1;x"], "'ept=1;x' is not NAME=VALUE"),
+        (["--esp", "{esp}", "--machine", "nested", *["--disk", "{esp}/EFI/BOOT/BOOTX64.EFI"] * 3], "nested has room for two --disk"),
         (["--esp", "{esp}", "--until", "("], "--until (: "),
         (["--esp", "{esp}", "--serial", "tape"], "--serial tape: must be stdio, file:PATH or unix:PATH"),
         (["--esp", "{esp}", "--machine", "abacus"], "invalid choice: 'abacus'"),
@@ -63,7 +69,7 @@ def test_refused(esp, words, complaint):
 def test_help():
     """Every option of the contract is in the help."""
     text = lab("boot", "--help").stdout
-    for option in ("--machine", "--cpu", "--cpus", "--memory", "--esp", "--image", "--disk", "--net", "--serial", "--until", "--timeout"):
+    for option in ("--machine", "--cpu", "--cpus", "--memory", "--esp", "--image", "--disk", "--net", "--qemu", "--kvm-intel", "--serial", "--until", "--timeout"):
         assert option + " " in text
 
 

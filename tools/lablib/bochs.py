@@ -15,6 +15,7 @@ from .options import Net, Options
 from .paths import TOOLS, cache
 
 MODEL = "corei7_skylake_x"
+MHZ = 100
 OLDEST = (3, 1)
 MAX_FORWARDS = 5
 # What the log says when the machine has ended badly, or has not got what it was to have, while the process, perhaps, lives on.
@@ -196,8 +197,9 @@ def slirp(net: Net) -> str:
     return "# slirp config\n" + "".join(f"hostfwd = {forward}\n" for forward in net.forwards)
 
 
-def configuration(bochs: Bochs, options: Options, boot_image: Path, serial: str) -> str:
-    """The bochsrc. Fixed time and no tie to the host's clock: with one CPU and no typed input, a run repeats exactly."""
+def configuration(bochs: Bochs, options: Options, boot_image: Path, serial: str, second_serial: str = "") -> str:
+    """The bochsrc. Fixed time and no tie to the host's clock: with one CPU and no typed input, a run repeats exactly.
+    `second_serial`: a file for what COM2 says."""
     features = ",".join(options.exclude_features)
     exclude = f', exclude_features="{features}"' if features else ""
     lines = [
@@ -208,13 +210,14 @@ def configuration(bochs: Bochs, options: Options, boot_image: Path, serial: str)
         f'romimage: file="{bochs.firmware}"',
         f'vgaromimage: file="{bochs.vgabios}"',
         "fw_cfg: enabled=1",
-        f"cpu: model={options.cpu or MODEL}, count={options.cpus}, ips={options.mhz}000000, cpuid_freq=ips, reset_on_triple_fault=0, ignore_bad_msrs=1{exclude}",
+        f"cpu: model={options.cpu or MODEL}, count={options.cpus}, ips={options.mhz or MHZ}000000, cpuid_freq=ips, reset_on_triple_fault=0, ignore_bad_msrs=1{exclude}",
         "clock: sync=none, time0=1000000000",
         "vga: extension=vbe, realtime=0, update_freq=5",
         "sound: driver=dummy",
         "pci: enabled=1, chipset=i440fx",
         *_ata(options, boot_image),
         f"com1: enabled=1, mode=socket-client, dev={serial}",
+        *([f'com2: enabled=1, mode=file, dev="{second_serial}"'] if second_serial else []),
         "port_e9_hack: enabled=1",
         "log: bochs.log",
         "panic: action=fatal",

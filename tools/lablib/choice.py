@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Which machine to boot in, and why."""
 
-from . import bochs, firmware, kvm, qemu
+from . import bochs, firmware, kvm, nested, qemu
 from .errors import LabError
 
 
@@ -26,12 +26,18 @@ def survey() -> list[tuple[str, str, str]]:
         ("kvm", _kvm_why_not(), "QEMU with KVM: VT-x of the processor, nested"),
         ("bochs", bochs.why_not(), f"Bochs: VT-x emulated, deterministic; {bochs.describe()}"),
         ("tcg", _tcg_why_not(), "QEMU without KVM: no VT-x, for drivers and the boot path"),
+        ("nested", nested.why_not(), "Bochs with a Linux whose KVM and QEMU run Lintel: " + nested.describe()),
     ]
 
 
 def choose(wish: str) -> tuple[str, str]:
     """(machine, the reason in words). `auto` never means tcg: nothing that needs VT-x runs there."""
     if wish in ("kvm", "tcg"):
+        return wish, "asked for"
+    if wish == "nested":
+        reason = nested.why_not()
+        if reason:
+            raise LabError(f"--machine nested cannot be had here: {reason}")
         return wish, "asked for"
     reasons = {"kvm": "" if wish == "auto" else "not asked for", "bochs": ""}
     if wish == "auto":

@@ -14,9 +14,10 @@ PAIRS = (
 )
 
 
-def pair() -> tuple[Path, Path] | None:
-    """The code and the template of the variables, from the machine or from the unpacked packages of Bochs."""
-    for root in (Path("/"), cache() / "bochs"):
+def pair(unpacked_first: bool = False) -> tuple[Path, Path] | None:
+    """The code and the template of the variables, from the machine or from the unpacked packages of Bochs. Those are newer."""
+    places = [Path("/"), cache() / "bochs"]
+    for root in reversed(places) if unpacked_first else places:
         for code, variables in PAIRS:
             found = root / code.lstrip("/"), root / variables.lstrip("/")
             if found[0].is_file() and found[1].is_file():

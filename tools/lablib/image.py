@@ -18,6 +18,7 @@ PARTITION_START = 1 << 20
 CYLINDER = 16 * 63 * SECTOR
 CLUSTER_SLACK = 32 << 10
 EFI_SYSTEM = 0xEF
+LINUX = 0x83
 ESP_UUID = uuid.UUID("4c494e54-454c-4000-8000-000000000010")
 
 
@@ -66,6 +67,19 @@ def make_esp(folder: Path, target: Path, spare: int = 16 << 20) -> None:
         image.write(_partition_table(sectors))
         image.truncate(size)
     _fill_esp(target, PARTITION_START, sectors, folder)
+
+
+def append_partition(disk: Path, content: Path) -> None:
+    """Puts a file behind the partition of an image that make_esp has made, as its second one."""
+    start = disk.stat().st_size
+    size = content.stat().st_size
+    end = (start + size + CYLINDER - 1) // CYLINDER * CYLINDER
+    os.truncate(disk, end)
+    copy_range(content, 0, disk, start, size)
+    entry = struct.pack("<B3sB3sII", 0, b"\xfe\xff\xff", LINUX, b"\xfe\xff\xff", start // SECTOR, (size + SECTOR - 1) // SECTOR)
+    with open(disk, "r+b") as file:
+        file.seek(446 + 16)
+        file.write(entry)
 
 
 def make_disk(folder: Path, further: Path, target: Path, spare: int = 16 << 20) -> None:

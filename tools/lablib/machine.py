@@ -14,10 +14,10 @@
 Net, exclude_features as a list). It raises LabError when the machine cannot be started as asked. Waiting on the console and wait_poweroff raise
 MachineFailed, with the reason, when Lintel panics, Bochs reports a triple fault or the emulator dies; pexpect.TIMEOUT and TimeoutError mean time.
 
-  m.console          pexpect on COM1        m.kind            "kvm", "bochs" or "tcg"
+  m.console          pexpect on COM1        m.kind            "kvm", "bochs", "tcg" or "nested"
   m.log_text()       the console so far, without escape sequences
-  m.emulator_log()   bochs.log, or what QEMU printed
-  m.folder           build/lab/NAME: console.log, command, bochsrc, bochs.log, emulator.out
+  m.emulator_log()   bochs.log, or what QEMU printed, or L0's log
+  m.folder           build/lab/NAME: console.log, command, bochsrc, bochs.log, emulator.out, host.log (L0's)
   m.failure()        why the machine has failed, or ""      m.stage   "firmware", "Lintel", "kernel", "shell"
   m.running()        is the emulator alive?                 m.kill()  ends it (leaving the with block does, too)
 """
@@ -35,7 +35,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from . import bochs, choice, firmware, image, qemu
+from . import bochs, choice, firmware, image, nested, qemu
 from .console import Console, Sink
 from .errors import LabError, MachineFailed
 from .options import Disk, Net, Options
@@ -61,6 +61,7 @@ class Machine:
         self.console: Console | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._listener = socket.socket()
+        self._host_log: nested.HostLog | None = None
         self._fatal = ""
         self._log_place = 0
         self._log_pending = ""
@@ -96,16 +97,20 @@ class Machine:
         self._listener.bind(("127.0.0.1", 0))
         self._listener.listen(1)
         serial = f"127.0.0.1:{self._listener.getsockname()[1]}"
-        if self.kind == "bochs":
+        if self.kind in ("bochs", "nested"):
             return self._prepare_bochs(disk, serial)
         return self._prepare_qemu(disk, serial)
 
     def _prepare_bochs(self, disk: Path, serial: str) -> list[str]:
-        emulator = bochs.prepare()
-        self._environment = {**emulator.environment, "TERM": "linux"}
         for further in self.options.disks:
             Path(f"{further.path.resolve()}.lock").unlink(missing_ok=True)
-        (self.folder / "bochsrc").write_text(bochs.configuration(emulator, self.options, disk, serial))
+        if self.kind == "nested":
+            emulator = nested.prepare(self.folder, self.options, disk, serial)
+            self._host_log = nested.HostLog(self.folder / nested.LOG)
+        else:
+            emulator = bochs.prepare()
+            (self.folder / "bochsrc").write_text(bochs.configuration(emulator, self.options, disk, serial))
+        self._environment = {**emulator.environment, "TERM": "linux"}
         if self.options.net and not self.options.net.udp:
             (self.folder / "slirp.conf").write_text(bochs.slirp(self.options.net))
         return bochs.argv(emulator)
@@ -117,7 +122,7 @@ class Machine:
             raise LabError("no OVMF firmware for QEMU: install the package ovmf (tools/setup test does)")
         variables = self.folder / "OVMF_VARS.fd"
         shutil.copyfile(pair[1], variables)
-        return qemu.argv(self.options, disk, pair[0], variables, serial)
+        return qemu.argv(self.options, disk, pair[0], variables, qemu.to_socket(serial))
 
     # --- start and end
 
@@ -169,17 +174,21 @@ class Machine:
         if self.console is not None:
             self.console.close()
         self._listener.close()
-        for disk in [Disk(self.folder / "boot.img"), *self.options.disks]:
+        for disk in [Disk(self.folder / "boot.img"), Disk(self.folder / "host.img"), *self.options.disks]:
             Path(f"{disk.path.resolve()}.lock").unlink(missing_ok=True)
         self._lock.close()
-        # The copy of the boot disk is large and can be made again from the ESP.
-        (self.folder / "boot.img").unlink(missing_ok=True)
+        # The copies of boot disks are large and can be made again.
+        for copy in ("boot.img", "host.img"):
+            (self.folder / copy).unlink(missing_ok=True)
 
     # --- what has happened
 
     @property
     def stage(self) -> str:
         """How far the boot is."""
+        if self._host_log is not None and self.watcher.stage in ("", "firmware"):
+            self._host_log.read()
+            return self._host_log.stage or self.watcher.stage
         return self.watcher.stage
 
     def log_text(self) -> str:
@@ -189,7 +198,8 @@ class Machine:
 
     def emulator_log(self) -> str:
         """What the emulator itself had to say."""
-        texts = [path.read_text("utf-8", "replace") for path in (self.folder / "emulator.out", self.folder / "bochs.log") if path.exists()]
+        paths = [self.folder / name for name in ("emulator.out", "bochs.log", nested.LOG)]
+        texts = [path.read_text("utf-8", "replace") for path in paths if path.exists()]
         return "\n".join(texts)
 
     @staticmethod
@@ -199,7 +209,7 @@ class Machine:
     def _read_bochs_log(self) -> None:
         """Looks at what was added to bochs.log since the last look."""
         path = self.folder / "bochs.log"
-        if self._fatal or self.kind != "bochs" or not path.exists():
+        if self._fatal or self.kind not in ("bochs", "nested") or not path.exists():
             return
         with open(path, "rb") as log:
             log.seek(self._log_place)
@@ -217,9 +227,9 @@ class Machine:
         # First the status, then the log: a log read after the end is complete.
         status = self._process.poll() if self._process is not None else None
         self._read_bochs_log()
-        reason = self.watcher.panic or self._fatal
+        reason = self.watcher.panic or self._fatal or (self._host_log.failure() if self._host_log is not None else "")
         if not reason and not self._killed:
-            if status is not None and not (self._soft_off if self.kind == "bochs" else status == 0):
+            if status is not None and not (self._soft_off if self.kind in ("bochs", "nested") else status == 0):
                 reason = f"the emulator ended with status {status}: {self._last_lines(self.emulator_log(), 3)}"
         if not reason:
             return ""

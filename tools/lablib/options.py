@@ -2,12 +2,14 @@
 """What can be asked of a boot: the same fields for the command line and for tests."""
 
 import argparse
+import re
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from .errors import LabError
 
-MACHINES = ("auto", "kvm", "bochs", "tcg")
+MACHINES = ("auto", "kvm", "bochs", "tcg", "nested")
 DISK_BUSES = ("virtio", "nvme", "ahci", "ide")
 
 
@@ -69,7 +71,7 @@ class Options:
     cpu: str = ""
     cpus: int = 1
     memory: int = 1024
-    mhz: int = 100  # the emulator's clock: instructions in a second of the machine's own time
+    mhz: int | None = None  # the emulator's clock: instructions in a microsecond of the machine's own time; None: as the machine likes it
     esp: Path | None = None
     image: Path | None = None
     disks: list[Disk] = field(default_factory=list)
@@ -77,6 +79,7 @@ class Options:
     exclude_features: list[str] = field(default_factory=list)
     bochs_log: tuple[str, ...] = ()
     qemu: tuple[str, ...] = ()  # further words of QEMU's command line: devices that the lab has no option for
+    kvm_intel: dict[str, str] = field(default_factory=dict)  # parameters of the module in the machine `nested`
     name: str = ""
 
     def check(self) -> None:
@@ -92,26 +95,53 @@ class Options:
         for disk in self.disks:
             if not disk.path.is_file():
                 raise LabError(f"--disk {disk.path}: no such file")
+        if self.machine == "nested" and len(self.disks) > 2:
+            raise LabError("nested has room for two --disk: Bochs has four places, and two are taken by the boot disks of Lintel and of its host")
         if self.cpus < 1:
             raise LabError("--cpus: at least 1")
         if self.memory < 64:
             raise LabError("--memory: at least 64 (MiB)")
-        if not 1 <= self.mhz <= 4000:
+        if self.mhz is not None and not 1 <= self.mhz <= 4000:
             raise LabError("--mhz: 1 to 4000")
+        if self.kvm_intel and self.machine != "nested":
+            raise LabError("--kvm-intel: only --machine nested loads that module")
+        if self.qemu and self.machine in ("auto", "bochs"):
+            raise LabError(f"--qemu: --machine {self.machine} may be without QEMU: name kvm, tcg or nested")
+
+
+def parameters(text: str) -> dict[str, str]:
+    """NAME=VALUE[,NAME=VALUE]..., as a module takes them."""
+    found = {}
+    for word in text.split(",") if text else []:
+        if not re.fullmatch(r"[a-z0-9_]+=[A-Za-z0-9_-]+", word):
+            raise LabError(f"--kvm-intel {text}: '{word}' is not NAME=VALUE")
+        name, _, value = word.partition("=")
+        found[name] = value
+    return found
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Split as a shell does."""
+    try:
+        return tuple(shlex.split(text))
+    except ValueError as error:
+        raise LabError(f"--qemu {text}: {error}") from None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of a boot, as the command line spells them."""
     parser.add_argument("--machine", choices=MACHINES, default="auto", help="default: KVM with VT-x if there, else Bochs")
-    parser.add_argument("--cpu", default="", metavar="MODEL", help="CPU model in the words of the machine (bochs: corei7_skylake_x, kvm: host, tcg: max)")
+    parser.add_argument("--cpu", default="", metavar="MODEL", help="CPU model in the words of the machine (bochs: corei7_skylake_x, kvm and nested: host,+invtsc, tcg: max)")
     parser.add_argument("--cpus", type=int, default=1, metavar="N")
     parser.add_argument("--memory", type=int, default=1024, metavar="MIB")
-    parser.add_argument("--mhz", type=int, default=100, metavar="N", help="clock of the emulated processor (Bochs): instructions in a microsecond of the machine's time")
+    parser.add_argument("--mhz", type=int, metavar="N", help="clock of the emulated processor (Bochs): instructions in a microsecond of the machine's time (bochs: 100, nested: 250)")
     parser.add_argument("--esp", type=Path, metavar="DIR", help="folder to boot as an EFI system partition")
     parser.add_argument("--image", type=Path, metavar="FILE", help="disk image to boot (a copy is)")
     parser.add_argument("--disk", action="append", default=[], metavar="FILE[,bus=BUS]", help="further disk; written in place; BUS (QEMU only): virtio, nvme, ahci, ide")
     parser.add_argument("--net", metavar="user[,hostfwd=...]|udp:PORT", help="a network card; hostfwd=tcp:127.0.0.1:8080-:80")
     parser.add_argument("--exclude-features", default="", metavar="LIST", help="CPU features to hide from the machine, e.g. x2apic,pcid")
+    parser.add_argument("--qemu", default="", metavar="WORDS", help="further words of QEMU's command line, e.g. '-device nvme,...' (kvm, tcg, nested)")
+    parser.add_argument("--kvm-intel", default="", metavar="NAME=VALUE,...", help="parameters of kvm_intel (nested), e.g. enable_apicv=1,enable_shadow_vmcs=0")
     parser.add_argument("--bochs-log", default="", metavar="LIST", help="keep Bochs' own messages of: cpu, apic")
     parser.add_argument("--name", default="", metavar="NAME", help="folder of the logs below build/lab/ (default: the process number)")
 
@@ -130,6 +160,8 @@ def from_arguments(arguments: argparse.Namespace) -> Options:
         net=Net.parse(arguments.net) if arguments.net else None,
         exclude_features=[word.strip() for word in arguments.exclude_features.split(",") if word.strip()],
         bochs_log=tuple(word for word in arguments.bochs_log.split(",") if word),
+        qemu=words(arguments.qemu),
+        kvm_intel=parameters(arguments.kvm_intel),
         name=arguments.name,
     )
     options.check()

@@ -82,7 +82,7 @@ class Filter:
 class Progress:
     """What is happening and for how long: one line that changes on a terminal, else a line per stage."""
 
-    NAMES = {"": "machine starts", "firmware": "firmware", "Lintel": "Lintel", "kernel": "kernel boots", "shell": "shell"}
+    NAMES = {"": "machine starts", "firmware": "firmware", "host": "Linux that is KVM's host", "QEMU": "QEMU and its firmware", "Lintel": "Lintel", "kernel": "kernel boots", "shell": "shell"}
     SPOKEN_EVERY = 15.0
 
     def __init__(self) -> None:
