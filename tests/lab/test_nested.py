@@ -63,7 +63,7 @@ def program(folder: Path, name: str, script: str) -> None:
 
 def leftovers(own: Path) -> list[str]:
     """What a failure has left in the cache beside the unpacked packages."""
-    return [entry.name for entry in own.iterdir() if entry.name not in ("bochs", "guests", "qemu", "qemu.lock", "bochs.lock") and not entry.name.startswith("bochs-shim")]
+    return [entry.name for entry in own.iterdir() if entry.name not in ("bochs", "guests", "qemu", "qemu.lock", "bochs.lock", "nested.lock") and not entry.name.startswith("bochs-shim")]
 
 
 # --- what is written

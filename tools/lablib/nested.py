@@ -5,6 +5,7 @@ Bochs' first disk holds L0 and, in a second partition, QEMU; what L0 is to do is
 Bochs' further ones, its serial line Bochs' first one, and its network card's frames come and go by Bochs' card (guests/nested-host).
 """
 
+import fcntl
 import hashlib
 import os
 import re
@@ -12,6 +13,9 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -110,9 +114,9 @@ def _tree_size(folder: Path) -> int:
 
 
 def _root_partition(root: Path, flash: tuple[Path, Path], work: Path) -> Path:
-    """An ext4 file system with QEMU and its firmware. It is only read: no journal."""
+    """An ext4 file system with QEMU, its firmware, and what L0 has for it. It is only read: no journal."""
     extra = work / "extra"
-    (extra / "ovmf").mkdir(parents=True)
+    (extra / "ovmf").mkdir()
     for folder in ("dev", "proc", "sys", "tmp"):
         (extra / folder).mkdir()
     shutil.copyfile(flash[0], extra / "ovmf/CODE.fd")
@@ -130,7 +134,8 @@ def _disk(work: Path, root: Path, flash: tuple[Path, Path]) -> Path:
     """L0's EFI system partition, and the file system as a second one."""
     esp = work / "esp"
     (esp / "EFI/BOOT").mkdir(parents=True)
-    _run("L0", str(HOST / "build"), str(esp / "EFI/BOOT/BOOTX64.EFI"), str(GUESTS))
+    (work / "extra").mkdir()
+    _run("L0", str(HOST / "build"), str(esp / "EFI/BOOT/BOOTX64.EFI"), str(work / "extra/host"), str(GUESTS))
     disk = work / "disk.img"
     image.make_esp(esp, disk, spare=1 << 20)
     second = _root_partition(root, flash, work)
@@ -138,9 +143,17 @@ def _disk(work: Path, root: Path, flash: tuple[Path, Path]) -> Path:
     return disk
 
 
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Another run may be making the disk, or taking an old one away."""
+    cache().mkdir(parents=True, exist_ok=True)
+    with open(cache() / "nested.lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def host_disk() -> Path:
     """The disk, made once for each version of what it is made of."""
-    cache().mkdir(parents=True, exist_ok=True)
     known = (_unpacked() / "complete").is_file() and any(cache().glob("nested-*.img"))
     if not known:
         _need_room(cache())
@@ -187,10 +200,10 @@ def host_words(options: Options) -> str:
 
 def prepare(folder: Path, options: Options, boot_image: Path, serial: str) -> bochs.Bochs:
     """Writes the run's bochsrc and disk; returns the emulator."""
-    made = host_disk()
-    emulator = bochs.prepare()
     disk = folder / "host.img"
-    image.copy_image(made, disk)
+    with _one_at_a_time():
+        image.copy_image(host_disk(), disk)
+    emulator = bochs.prepare()
     words = host_words(options).encode()
     if len(words) > WORDS_END - WORDS_AT:
         raise LabError("--qemu: too many words")
@@ -221,15 +234,18 @@ class HostLog:
         self._path = path
         self._place = 0
         self._text = ""
+        self._lock = threading.Lock()
         self.stage = ""
 
     def read(self) -> None:
         """What was added since the last look."""
-        with open(self._path, "rb") as log:
-            log.seek(self._place)
-            fresh = log.read()
-        self._place += len(fresh)
-        if fresh:
+        with self._lock:
+            with open(self._path, "rb") as log:
+                log.seek(self._place)
+                fresh = log.read()
+            if not fresh:
+                return
+            self._place += len(fresh)
             self._text += fresh.decode("utf-8", "replace").replace("\r", "")
             self.stage = next((name for name, mark in self.STAGES if mark in self._text), "")
 
