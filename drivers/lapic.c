@@ -48,7 +48,7 @@ static const u16 lvt[] = {
 /* The same on all CPUs: firmware and lapic_init put them all into one mode. */
 static struct {
 	volatile u32 *mmio; /* NULL in x2APIC mode */
-	bool tsc_deadline;
+	bool tsc_deadline, avoid_deadline;
 	u8 timer_vector;
 	u64 tsc_hz, timer_hz;
 } lapic;
@@ -163,9 +163,14 @@ void lapic_send_nmi(u32 apic_id)
 	write_icr(apic_id, (u32)ICR_ASSERT | ICR_NMI);
 }
 
+void lapic_avoid_tsc_deadline(void)
+{
+	lapic.avoid_deadline = true;
+}
+
 bool lapic_has_tsc_deadline(void)
 {
-	return cpuid(1, 0).ecx & CPUID_1_ECX_TSC_DL;
+	return !lapic.avoid_deadline && (cpuid(1, 0).ecx & CPUID_1_ECX_TSC_DL);
 }
 
 void lapic_timer_init(u8 vector, u64 tsc_hz, u64 timer_hz)

@@ -36,6 +36,8 @@ void lapic_send_startup(u32 apic_id, u8 page);
  * @timer_hz (see lapic_timer_count) is not needed with TSC-deadline mode.
  */
 bool lapic_has_tsc_deadline(void);
+/* From now on it has not: before lapic_init, where the mode is known to be broken. */
+void lapic_avoid_tsc_deadline(void);
 void lapic_timer_init(u8 vector, u64 tsc_hz, u64 timer_hz);
 void lapic_timer_arm(u64 deadline);
 void lapic_timer_stop(void);

@@ -68,7 +68,7 @@ static int enter_vmx(void)
 }
 
 /* The `interrupts` key, in terms of features: what else is not to be used, and what in spite of an erratum. */
-static void choose_features(const struct host_config *config, const struct vmx_platform *platform)
+static void choose_features(const struct host_config *config)
 {
 	const u64 virtual_interrupts = BIT(VMX_VID) | BIT(VMX_POSTED_INTERRUPTS);
 	u64 mask = config->mask, unmask = config->unmask;
@@ -87,7 +87,7 @@ static void choose_features(const struct host_config *config, const struct vmx_p
 	}
 	if (config->interrupts == INTERRUPTS_SOFTWARE)
 		mask |= virtual_interrupts;
-	vmx_caps_choose(&vmm.caps, platform, mask, unmask);
+	vmx_caps_choose(&vmm.caps, &vmm.platform, mask, unmask);
 	if (vmm.quiet)
 		pr_info("vmx: quiet: virtual interrupts, with the machine's own held off while a "
 			"guest runs\n");
@@ -97,13 +97,13 @@ static void choose_features(const struct host_config *config, const struct vmx_p
 #define LOOK_HZ_QUIET 10000
 #define LOOK_HZ_LATE  100
 
-static u64 look_ticks(const struct vmx_platform *platform)
+static u64 look_ticks(void)
 {
 	const struct vmx_erratum *e = NULL;
 
 	if (vmm.quiet)
 		return vmm.tsc_hz / LOOK_HZ_QUIET;
-	while ((e = vmx_erratum_next(platform, e))) {
+	while ((e = vmx_erratum_next(&vmm.platform, e))) {
 		if (e->late)
 			return vmm.tsc_hz / LOOK_HZ_LATE;
 	}
@@ -112,17 +112,13 @@ static u64 look_ticks(const struct vmx_platform *platform)
 
 static int start_vmx(const struct host_config *config)
 {
-	struct vmx_platform platform = {
-		.acpi_oem = acpi.oem_id,
-		.hypervisor = cpuid(1, 0).ecx & BIT(31),
-	};
 	int err = vmx_check_cpu(true);
 
 	if (err)
 		return err;
 	vmx_caps_read(&vmm.caps);
-	choose_features(config, &platform);
-	vmm.look_ticks = look_ticks(&platform);
+	choose_features(config);
+	vmm.look_ticks = look_ticks();
 	err = vmx_controls_choose(&vmm.caps, &vmm.controls);
 	vmx_caps_report(&vmm.caps);
 	return err ? err : enter_vmx();
@@ -209,6 +205,7 @@ static void vmm_run(void *arg)
 	acpi_print(&acpi);
 	power_init(&acpi);
 	power_set_drain(host_drain);
+	vmx_platform_read(&vmm.platform, acpi.oem_id);
 	if (tsc_init(&acpi) || host_init(info, &acpi, tsc_hz()))
 		finish(info, true);
 	vmm.tsc_hz = tsc_hz();

@@ -7,6 +7,7 @@
 #define VMX_CAPS_H
 
 #include "lib/types.h"
+#include "vmx/errata.h"
 #include "vmx/features.h"
 
 /* IA32_VMX_EPT_VPID_CAP */

@@ -75,29 +75,3 @@ u64 vmx_mask_bits(const char *name)
 	}
 	return 0;
 }
-
-/*
- * QEMU's tables carry Bochs's OEM id too, but QEMU names a hypervisor in CPUID unless told not to
- * (and has no VMX without KVM).
- */
-static const struct vmx_erratum errata[] = {
-	{ "Bochs", "BOCHS", false, BIT(VMX_VID) | BIT(VMX_POSTED_INTERRUPTS),
-	  "virtual interrupts are delivered with IF = 0, and lost by exits in mid-delivery",
-	  false },
-	{ "Bochs", "BOCHS", false, 0,
-	  "after an entry with IF = 0 physical interrupts do not exit: time slices bound it",
-	  true },
-};
-
-const struct vmx_erratum *vmx_erratum_next(const struct vmx_platform *platform,
-					   const struct vmx_erratum *prev)
-{
-	const struct vmx_erratum *e = prev ? prev + 1 : errata;
-
-	for (; e < errata + ARRAY_SIZE(errata); e++) {
-		if (e->hypervisor == platform->hypervisor &&
-		    !strcmp(e->acpi_oem, platform->acpi_oem))
-			return e;
-	}
-	return NULL;
-}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The VT-x features that Lintel can do without: probed, maskable from lintel.conf
- * (`mask = NAME, ...`), and each with a fallback. And the errata that mask some by themselves.
+ * (`mask = NAME, ...`), and each with a fallback.
  */
 #ifndef VMX_FEATURES_H
 #define VMX_FEATURES_H
@@ -57,24 +57,5 @@ extern const struct vmx_feature_info vmx_feature_info[VMX_FEATURES];
 
 /* BIT(feature)s that @name in a `mask` line stands for: a feature, "all", or "profile:NAME"; 0 = unknown. */
 u64 vmx_mask_bits(const char *name);
-
-/* How a platform is recognised: by who wrote its ACPI tables, and whether CPUID names a hypervisor. */
-struct vmx_platform {
-	const char *acpi_oem; /* without trailing blanks */
-	bool hypervisor;
-};
-
-struct vmx_erratum {
-	const char *platform; /* for people */
-	const char *acpi_oem;
-	bool hypervisor;
-	u64 mask; /* BIT(feature)s that must not be used there; 0: nothing to avoid, but to know */
-	const char *what;
-	bool late; /* interrupts may come late: whoever runs a guest has to look around in time */
-};
-
-/* The next erratum of @platform after @prev (NULL: the first), or NULL. */
-const struct vmx_erratum *vmx_erratum_next(const struct vmx_platform *platform,
-					   const struct vmx_erratum *prev);
 
 #endif

@@ -3,7 +3,7 @@
 #include "lib/errno.h"
 #include "tests/unit/vcpu_rig.h"
 
-static const struct vmx_platform bare = { "", false };
+static const struct vmx_platform bare = { .acpi_oem = "" };
 static struct vmx_caps caps;
 static struct vmx_controls controls;
 
@@ -272,10 +272,14 @@ static void planned(void **state)
 static void errata(void **state)
 {
 	static const struct vmx_platform others[] = {
-		{ "BOCHS", true }, { "", false },       { "INTEL", false },
-		{ "BOCH", false }, { "BOCHSX", false }, { "bochs", false },
+		{ .acpi_oem = "BOCHS", .hypervisor = true },
+		{ .acpi_oem = "" },
+		{ .acpi_oem = "INTEL" },
+		{ .acpi_oem = "BOCH" },
+		{ .acpi_oem = "BOCHSX" },
+		{ .acpi_oem = "bochs" },
 	};
-	static const struct vmx_platform bochs = { "BOCHS", false };
+	static const struct vmx_platform bochs = { .acpi_oem = "BOCHS" };
 	u64 broken = BIT(VMX_VID) | BIT(VMX_POSTED_INTERRUPTS);
 
 	(void)state;

@@ -228,7 +228,7 @@ static inline void rig_apic(void)
 /* A fresh VM whose vCPU is at RIG_RIP, in 64-bit mode or in 32-bit mode without paging. */
 static inline void rig_start_mode(enum guest_mode mode)
 {
-	static const struct vmx_platform platform = { "", false };
+	static const struct vmx_platform platform = { .acpi_oem = "" };
 	static _Alignas(4096) u64 io_bitmap[1024], msr_bitmap[2][512];
 	struct guest_entry entry = { .mode = mode, .rip = RIG_RIP, .cs = 0x10, .ds = 0x18 };
 

@@ -12,6 +12,7 @@
 #include "vmm/host/cpu.h"
 #include "vmm/host/hostpt.h"
 #include "vmm/host/trap.h"
+#include "vmm/host/vmm.h"
 
 /* Vectors of the host's own. The 8259s are off, but may still raise spurious interrupts. */
 enum {
@@ -183,6 +184,8 @@ int host_init(const struct boot_info *info, const struct acpi_info *acpi, u64 ts
 
 	if (err)
 		return err;
+	if (vmx_erratum_no_deadline(&vmm.platform))
+		lapic_avoid_tsc_deadline();
 	uart = info->uart;
 	fbtext = info->fbtext;
 	i8259_disable(VECTOR_I8259);

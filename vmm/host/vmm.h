@@ -23,7 +23,8 @@ struct vmm {
 	u64 start_tsc;
 	u64 epoch; /* seconds since 1970, at start_tsc */
 	unsigned int host_cpus;
-	bool ibpb;     /* the CPUs have the barrier */
+	bool ibpb; /* the CPUs have the barrier */
+	struct vmx_platform platform;
 	struct vm *vm; /* of vms: as many as lintel.conf names (vmm/vm/vm.h) */
 	unsigned int vms;
 	const struct host_config *config;
