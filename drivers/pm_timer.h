@@ -5,12 +5,10 @@
 
 #include "lib/types.h"
 
-#define PM_TIMER_HZ 3579545
+#define PM_TIMER_HZ   3579545
+#define PM_TIMER_MASK 0xffffffu
 
 /* The counter at I/O port @port (from the FADT): 24 bits, whatever the chip has above. */
 u32 pm_timer_read(u16 port);
-
-/* Wait for @ticks (less than 2^23) to pass. False when the counter does not move. */
-bool pm_timer_wait(u16 port, u32 ticks) __must_check;
 
 #endif

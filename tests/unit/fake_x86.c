@@ -68,6 +68,8 @@ u64 rdmsr(u32 msr)
 void wrmsr(u32 msr, u64 value)
 {
 	*need_msr(msr) = value;
+	if (fake_x86.wrmsr)
+		fake_x86.wrmsr(msr, value);
 }
 
 /* All bits set, but for what describes sizes: of the vector state, of addresses. */
@@ -93,6 +95,8 @@ struct cpuid_regs cpuid(u32 leaf, u32 subleaf)
 
 u64 rdtsc(void)
 {
+	if (fake_x86.rdtsc)
+		return fake_x86.rdtsc();
 	return fake_x86.tsc ? fake_x86.tsc : __builtin_ia32_rdtsc();
 }
 

@@ -14,6 +14,8 @@ struct fake_x86 {
 	u64 dr0, dr1, dr2, dr3, dr6, dr7;
 	u64 xcr0;
 	u64 tsc;                                           /* what RDTSC reads; 0: the real one */
+	u64 (*rdtsc)(void);                                /* NULL: tsc */
+	void (*wrmsr)(u32 msr, u64 value);                 /* after a WRMSR, if not NULL */
 	struct cpuid_regs (*cpuid)(u32 leaf, u32 subleaf); /* NULL: fake_cpuid_full */
 	unsigned int irq_windows, nmis, machine_checks;    /* taken or raised */
 };

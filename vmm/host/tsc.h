@@ -7,8 +7,8 @@
 #include "vmm/host/acpi.h"
 
 /*
- * Find the TSC's frequency: what CPUID says, else measured against the PM timer or the PIT (some
- * 50 ms). Prints which. -ENODEV, and said why, when nothing gives it.
+ * Find the TSC's frequency: what a hypervisor or CPUID says, else measured against the PM timer or the
+ * PIT (some 150 ms). Prints which. -ENODEV, and said why, when nothing gives it.
  */
 int tsc_init(const struct acpi_info *acpi) __must_check;
 
