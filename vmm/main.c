@@ -134,7 +134,8 @@ static void ap_main(struct cpu *cpu)
 		return;
 	vmx_caps_read(&caps);
 	if (caps.basic != vmm.caps.basic || caps.present != vmm.caps.present) {
-		pr_warn("cpu %u: its VT-x is not the boot CPU's: not used\n", cpu->id);
+		pr_warn("cpu: the VT-x of APIC ID %u is not the boot CPU's: not used\n",
+			cpu->apic_id);
 		return;
 	}
 	if (enter_vmx())

@@ -278,6 +278,16 @@ static void guard_pages(void **state)
 	assert_int_equal(hostpt_check(), 0);
 }
 
+/* Claim: a page of low memory becomes code for other CPUs to start with, and only that one. */
+static void start_code(void **state)
+{
+	(void)state;
+	assert_int_equal(hostpt_set_code(MIB(1)), -EINVAL);
+	assert_int_equal(hostpt_set_code(0x2000), 0);
+	assert_int_equal(hostpt_check(), 0);
+	assert_non_null(strstr(dump(), "0000000000002000-0000000000003000 r-x wb"));
+}
+
 /* Claim: what is not wholly mapped, or wraps, is not readable. */
 static void readable(void **state)
 {
@@ -357,6 +367,7 @@ int main(void)
 		cmocka_unit_test_setup(whole_map, build),
 		cmocka_unit_test_setup(map_devices, build),
 		cmocka_unit_test_setup(guard_pages, build),
+		cmocka_unit_test_setup(start_code, build),
 		cmocka_unit_test_setup(readable, build),
 		cmocka_unit_test_setup(check_finds, build),
 		cmocka_unit_test_setup(without_nx, build),

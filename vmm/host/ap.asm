@@ -37,11 +37,20 @@ long_mode:
 	mov	ss, ax
 	mov	ds, ax
 	mov	es, ax
-	mov	rax, [rel ap_boot_pointer]		; struct ap_boot
+	xor	eax, eax
+	mov	rdi, [rel ap_ticket_pointer]
+	xchg	[rdi], rax		; struct ap_boot, for whoever is the first
+	test	rax, rax
+	jz	too_late
 	mov	rsp, [rax]
 	mov	rdi, [rax + 8]
 	xor	ebp, ebp		; the end of backtraces
 	call	[rax + 16]
+
+too_late:				; nobody waits for this CPU any more
+	cli
+	hlt
+	jmp	too_late
 
 ; struct ap_params of ap.c: filled in the copy.
 align 8
@@ -56,7 +65,7 @@ ap_cr3:	dd	0
 ap_cr4:	dd	0
 ap_efer:	dd	0
 	dd	0			; alignment
-ap_boot_pointer:	dq	0
+ap_ticket_pointer:	dq	0
 ap_gdt_entries:	dq	0, 0x00af9b000000ffff, 0x00cf93000000ffff
 ap_trampoline_end:
 

@@ -10,8 +10,6 @@
 #include "vmm/host/panic.h"
 #include "vmm/host/trap.h"
 
-#define AP_MAX 32 /* other CPUs that are used; a page of stacks and tables each is not for free */
-
 extern const u8 ap_trampoline[], ap_trampoline_end[], ap_params[];
 
 /* What ap.asm calls so. */
@@ -22,28 +20,42 @@ struct ap_params {
 	u16 far_selector;
 	u32 cr0, cr3, cr4, efer;
 	u32 unused;
-	u64 boot;
+	u64 ticket;
 	u64 gdt[3];
 } __packed;
 _Static_assert(offsetof(struct ap_params, cr0) == 12, "ap.asm");
-_Static_assert(offsetof(struct ap_params, boot) == 32, "ap.asm");
+_Static_assert(offsetof(struct ap_params, ticket) == 32, "ap.asm");
 
-/* What the trampoline takes with it: for one CPU at a time. */
-static struct ap_boot {
+/* What the trampoline takes a CPU to. */
+struct ap_boot {
 	u64 stack;
 	struct cpu *cpu;
 	void (*entry)(struct cpu *cpu);
-} ap_boot;
+};
 _Static_assert(offsetof(struct ap_boot, entry) == 16, "ap.asm");
 
-static struct cpu ap[AP_MAX];
-static struct cpu *online[AP_MAX];
+/*
+ * How far a CPU is. It says so itself, until the boot CPU waits no longer: from then on whatever it says is not heard, and it
+ * halts. So each step is a compare-exchange.
+ */
+enum ap_state { AP_OFF, AP_RUNNING, AP_ONLINE, AP_UNFIT, AP_GIVEN_UP };
+
+static struct ap {
+	struct cpu cpu;
+	struct ap_boot boot;
+	atomic_uint state;
+} slots[CPU_MAX - 1];
+
+/*
+ * For the next CPU that comes; NULL: for none. A CPU may come when it is no longer waited for (the firmware, or a hypervisor, had
+ * it): then it takes the ticket of another one, which will find none, or none is there and it halts in the trampoline.
+ */
+static _Atomic(struct ap_boot *) ap_ticket;
+_Static_assert(sizeof(ap_ticket) == 8, "ap.asm");
+
+static struct cpu *online[CPU_MAX - 1];
 static unsigned int aps; /* that are online */
 static void (*ap_fn)(struct cpu *cpu);
-
-/* The CPU being started tells the boot CPU how far it is. */
-enum ap_state { AP_OFF, AP_RUNNING, AP_ONLINE };
-static atomic_uint ap_state;
 static atomic_ullong ap_tsc; /* read by the CPU between two reads of the boot CPU */
 
 struct cpu *cpu_by_id(unsigned int id)
@@ -61,18 +73,34 @@ static void on_nmi(struct trap_frame *frame)
 		cpu_halt();
 }
 
+static struct ap *ap_of(struct cpu *cpu)
+{
+	return (struct ap *)(void *)((char *)cpu - offsetof(struct ap, cpu));
+}
+
+/* This CPU goes on from @from to @to, or not at all. */
+static void step(enum ap_state from, enum ap_state to)
+{
+	unsigned int expected = from;
+
+	if (!atomic_compare_exchange_strong(&ap_of(this_cpu())->state, &expected, to))
+		cpu_halt();
+}
+
 static void __noreturn ap_entry(struct cpu *cpu)
 {
 	cpu_init(cpu);
 	atomic_store(&ap_tsc, rdtsc());
-	atomic_store(&ap_state, AP_RUNNING);
+	step(AP_OFF, AP_RUNNING);
 	ap_fn(cpu);
+	step(AP_RUNNING, AP_UNFIT);
 	cpu_halt();
 }
 
 void ap_online(void)
 {
-	atomic_store(&ap_state, AP_ONLINE);
+	this_cpu()->id = aps + 1; /* which the next one gets, too, if this one is given up */
+	step(AP_RUNNING, AP_ONLINE);
 }
 
 static void delay(u64 ticks)
@@ -83,11 +111,11 @@ static void delay(u64 ticks)
 		cpu_pause();
 }
 
-static bool wait_for(enum ap_state state, u64 ticks)
+static bool wait_for(struct ap *ap, enum ap_state state, u64 ticks)
 {
 	u64 end = rdtsc() + ticks;
 
-	while (atomic_load(&ap_state) < (unsigned int)state) {
+	while (atomic_load(&ap->state) < (unsigned int)state) {
 		if (rdtsc() > end)
 			return false;
 		cpu_pause();
@@ -109,35 +137,70 @@ static void build_trampoline(hpa_t page, hpa_t root)
 	/* No PCIDE and the like: hostpt_load sets the rest. LA57 must be as the tables are. */
 	p->cr4 = (u32)(read_cr4() & (CR4_PAE | CR4_LA57 | CR4_PGE));
 	p->efer = (u32)(rdmsr(IA32_EFER) & ~EFER_LMA);
-	p->boot = (u64)(uintptr_t)&ap_boot;
+	p->ticket = (u64)(uintptr_t)&ap_ticket;
 }
 
 /*
  * INIT, then start-up IPIs. Times as the manual's example has them; what sleeps in the firmware's
  * MWAIT loop wakes by INIT as well.
  */
-static bool start(struct cpu *cpu, u32 apic_id, hpa_t page, u64 tsc_hz)
+static void wake(struct ap *ap, u32 apic_id, hpa_t page, u64 tsc_hz)
 {
 	u64 before, after;
 
-	ap_boot = (struct ap_boot){ cpu->stack_top[CPU_STACK_MAIN], cpu, ap_entry };
-	atomic_store(&ap_state, AP_OFF);
 	lapic_send_init(apic_id);
 	delay(tsc_hz / 100);
+	atomic_store(&ap_ticket, &ap->boot);
 	before = rdtsc();
 	lapic_send_startup(apic_id, (u8)(page >> 12));
-	if (!wait_for(AP_RUNNING, tsc_hz / 1000)) {
+	if (!wait_for(ap, AP_RUNNING, tsc_hz / 1000)) {
 		lapic_send_startup(apic_id, (u8)(page >> 12));
-		if (!wait_for(AP_RUNNING, tsc_hz / 5)) {
-			pr_warn("cpu: APIC ID %u does not start\n", apic_id);
-			return false;
-		}
+		if (!wait_for(ap, AP_RUNNING, tsc_hz / 5))
+			return;
 	}
 	after = rdtsc();
 	if (atomic_load(&ap_tsc) < before || atomic_load(&ap_tsc) > after)
 		pr_warn("cpu: the TSC of APIC ID %u is %lld ticks off the boot CPU's\n", apic_id,
 			(long long)(atomic_load(&ap_tsc) - before));
-	return wait_for(AP_ONLINE, tsc_hz);
+	(void)wait_for(ap, AP_ONLINE, tsc_hz);
+}
+
+/* No more is waited for. How far it was: nothing that it does from here on changes that. */
+static enum ap_state settle(struct ap *ap)
+{
+	unsigned int state = atomic_load(&ap->state);
+
+	while (state != AP_ONLINE && !atomic_compare_exchange_weak(&ap->state, &state, AP_GIVEN_UP))
+		;
+	return state;
+}
+
+static bool start(struct ap *ap, u32 apic_id, hpa_t page, u64 tsc_hz)
+{
+	enum ap_state state;
+
+	ap->boot = (struct ap_boot){ ap->cpu.stack_top[CPU_STACK_MAIN], &ap->cpu, ap_entry };
+	atomic_store(&ap->state, AP_OFF);
+	wake(ap, apic_id, page, tsc_hz);
+	atomic_store(&ap_ticket, NULL);
+	state = settle(ap);
+	if (state == AP_ONLINE)
+		return true;
+	if (state != AP_UNFIT) /* which has said why */
+		pr_warn("cpu: APIC ID %u does not start\n", apic_id);
+	/* Back to where it was before, wherever it is: from there it cannot come late. */
+	lapic_send_init(apic_id);
+	return false;
+}
+
+/* All that is needed for @n of them, while no other CPU uses the page tables. How many there is memory for. */
+static unsigned int prepare(unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++) {
+		if (cpu_prepare(&slots[i].cpu, CPU_NO_ID))
+			return i;
+	}
+	return n;
 }
 
 void ap_stop_others(void)
@@ -151,7 +214,9 @@ void ap_stop_others(void)
 unsigned int ap_start_all(const struct acpi_info *acpi, u64 tsc_hz, void (*fn)(struct cpu *cpu))
 {
 	hpa_t page = acpi->cpus > 1 ? mem_low_pages(2) : 0, root = page + PAGE_SIZE;
+	unsigned int n;
 
+	aps = 0;
 	ap_fn = fn;
 	trap_set_nmi_hook(on_nmi);
 	panic_set_stop(ap_stop_others);
@@ -160,21 +225,15 @@ unsigned int ap_start_all(const struct acpi_info *acpi, u64 tsc_hz, void (*fn)(s
 	if (!page)
 		return 1;
 	build_trampoline(page, root);
-	if (hostpt_set_code(page, true))
+	if (hostpt_set_code(page))
 		return 1;
-	for (unsigned int i = 0, slot = 0; i < acpi->cpus && slot < AP_MAX; i++) {
+	n = prepare(MIN(acpi->cpus - 1, (unsigned int)ARRAY_SIZE(slots)));
+	for (unsigned int i = 0, slot = 0; i < acpi->cpus && slot < n; i++) {
 		u32 apic_id = acpi->cpu[i].apic_id;
-		struct cpu *cpu = &ap[slot];
 
-		if (apic_id == this_cpu()->apic_id)
-			continue;
-		if (cpu_prepare(cpu, aps + 1))
-			break;
-		slot++; /* a CPU that fails keeps its own: it may come late */
-		if (start(cpu, apic_id, page, tsc_hz))
-			online[aps++] = cpu;
+		/* A CPU that fails keeps its slot: it may come late. */
+		if (apic_id != this_cpu()->apic_id && start(&slots[slot++], apic_id, page, tsc_hz))
+			online[aps++] = &slots[slot - 1].cpu;
 	}
-	if (hostpt_set_code(page, false))
-		panic("the start code of other CPUs cannot be made data again");
 	return 1 + aps;
 }

@@ -15,7 +15,7 @@
  */
 unsigned int ap_start_all(const struct acpi_info *acpi, u64 tsc_hz, void (*fn)(struct cpu *cpu));
 
-/* The CPU that calls this is ready. */
+/* The CPU that calls this is ready, and gets its number. Does not return if nobody waits for it any more. */
 void ap_online(void);
 
 /* Stop all CPUs but this one, for ever. */

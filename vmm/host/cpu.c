@@ -35,7 +35,7 @@ int cpu_prepare(struct cpu *cpu, unsigned int id)
 		cpu->stack_top[i] = block + STACK_STEP;
 	}
 	if (err) {
-		pr_err("cpu %u: no stacks: error %d\n", id, err);
+		pr_err("cpu: no stacks for one more: error %d\n", err);
 		return err;
 	}
 	cpu->next = cpus;

@@ -19,6 +19,10 @@ struct vm;
 #define CPU_SEL_DATA 0x10
 #define CPU_SEL_TSS  0x18
 
+#define CPU_MAX \
+	33 /* the boot CPU and others that are used; a page of stacks and tables each is not for free */
+#define CPU_NO_ID ~0u
+
 /* Every stack has an unmapped page below it. A panic from any of them needs some 6 KiB. */
 #define CPU_STACK_SIZE KIB(16)
 
@@ -39,7 +43,7 @@ _Static_assert(sizeof(struct cpu_tss) == 104, "the least limit that LTR takes is
 struct cpu {
 	_Alignas(CACHE_LINE) struct cpu *self; /* at %gs:0 */
 	u64 vmreads, vmwrites;                 /* if the build counts them: vmx/vmcs.h */
-	unsigned int id;                       /* 0 = the boot CPU, then counted up */
+	unsigned int id; /* 0 = the boot CPU, then counted up; CPU_NO_ID: not ready yet */
 	u32 apic_id;
 	u64 nmis;           /* that came while the VMM ran */
 	struct vcpu *vcpu;  /* whose registers it holds, or NULL (vcpu_state.c) */

@@ -3,11 +3,12 @@
 #include "lib/printk.h"
 #include "lib/string.h"
 #include "lib/x86.h"
+#include "vmm/host/cpu.h"
 #include "vmm/host/hostpt.h"
 #include "vmm/host/mem.h"
 #include "vmm/host/pagetable.h"
 
-#define MAX_GUARDS 128
+#define MAX_GUARDS (CPU_MAX * CPU_STACKS)
 
 /* What hangs on the leaves of memory that is read, or read and written. */
 #define RO (PT_PRESENT | PT_GLOBAL | PT_NX)
@@ -21,6 +22,7 @@ static bool loaded;
 
 static hpa_t guards[MAX_GUARDS];
 static unsigned int nr_guards;
+static hpa_t code_page; /* 0: none yet */
 
 /* Devices are not mapped from the firmware's list: each driver says what it needs. */
 static const u64 rights_of_kind[] = {
@@ -101,6 +103,7 @@ int hostpt_build(const struct boot_info *info, const struct hostpt_cpu *cpu)
 	};
 	image = &info->image;
 	nr_guards = 0;
+	code_page = 0;
 	if (!pt.root) {
 		pr_err("page tables: no memory\n");
 		return -ENOMEM;
@@ -263,14 +266,16 @@ int hostpt_guard(hpa_t hpa)
 	return err;
 }
 
-int hostpt_set_code(hpa_t hpa, bool code)
+int hostpt_set_code(hpa_t hpa)
 {
 	int err;
 
 	if (hpa >= MIB(1) || mem_owner(hpa) != MEM_OWNER_LOW)
 		return -EINVAL;
-	err = set("start code", hpa, hpa + PAGE_SIZE, code ? RX : RW);
-	flush();
+	err = set("start code", hpa, hpa + PAGE_SIZE, RX);
+	code_page = err ? 0 : hpa;
+	if (loaded)
+		flush();
 	return err;
 }
 
@@ -312,7 +317,8 @@ static const char *fault_of(u64 addr, u64 size, u64 entry)
 		return "text is writable";
 	if (w && overlaps(addr, size, image->rodata, image->rodata_end))
 		return "constants are writable";
-	if (x && (pt.valid & PT_NX) && (addr < image->text || addr + size > image->text_end))
+	if (x && (pt.valid & PT_NX) && (addr < image->text || addr + size > image->text_end) &&
+	    (addr != code_page || size != PAGE_SIZE))
 		return "executable outside of the image's text";
 	if (covers_guard(addr, size))
 		return "a guard page is mapped";

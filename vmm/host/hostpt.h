@@ -6,6 +6,7 @@
  *   image constants, files of the guests, ACPI tables, memory of the firmware   r--
  *   image data, free memory (page tables, stacks, guests)                       rw-
  *   device registers               rw-, uncached, as drivers ask for them with hostpt_map
+ *   start code of other CPUs       r-x, a page below 1 MiB
  *   page 0, guard pages, all else  not present
  *
  * Start-up only: changes are not announced to other CPUs.
@@ -59,10 +60,10 @@ int hostpt_map(hpa_t hpa, u64 size, enum hostpt_flags flags) __must_check;
 int hostpt_guard(hpa_t hpa) __must_check;
 
 /*
- * Make the page of data at @hpa one of code (r-x), or take that back: for the start of other CPUs,
- * which cannot begin in the image. -EINVAL for what is no free memory below 1 MiB.
+ * Make the page of data at @hpa one of code (r-x) for ever: for the start of other CPUs, which cannot
+ * begin in the image. One page at most. -EINVAL for what is no free memory below 1 MiB.
  */
-int hostpt_set_code(hpa_t hpa, bool code) __must_check;
+int hostpt_set_code(hpa_t hpa) __must_check;
 
 /* May the VMM read all of [hpa, hpa + size)? For tables whose addresses others have written. */
 bool hostpt_readable(hpa_t hpa, u64 size);
