@@ -36,10 +36,17 @@ struct pci_device {
 void pci_add_ecam(u16 segment, u8 first_bus, u8 last_bus, void *base);
 
 /*
- * Find all functions, and take their BARs' sizes (decoding is off meanwhile, so that bridges and what else
- * the machine itself lives on is spared, and keeps sizes of 0). How many there are.
+ * Bus mastering and messages of all functions off, but for displays and what the machine itself lives on. By ports: this may be
+ * long before memory-mapped configuration space is known. @thorough as in pci_scan.
  */
-unsigned int pci_scan(void);
+void pci_quiet(bool thorough);
+
+/*
+ * Find all functions, make them quiet, and take their BARs' sizes (decoding is off meanwhile, so that bridges and what else
+ * the machine itself lives on is spared, and keeps sizes of 0). How many there are. Buses that no bridge leads to are looked at as a
+ * whole if @thorough, else only if there is something in their first slot.
+ */
+unsigned int pci_scan(bool thorough);
 const struct pci_device *pci_device(unsigned int index);
 
 /* Configuration space: @reg is aligned to the access. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* From the hand-over by boot/ to the run loop. */
 #include "drivers/fbtext.h"
+#include "drivers/pci.h"
 #include "drivers/rtc.h"
 #include "lib/printk.h"
 #include "lib/string.h"
@@ -234,6 +235,8 @@ static void vmm_run(void *arg)
 void vmm_main(struct boot_info *info)
 {
 	vmm.start_tsc = info->start_tsc;
+	/* What is the firmware's until now is free memory from here on. */
+	pci_quiet(!(cpuid(1, 0).ecx & BIT(31)));
 	vmm.config = &info->config.host;
 	if (mem_init(info) || hostpt_init(info) || cpu_init_boot(&boot_cpu))
 		panic("set-up of the CPU failed");

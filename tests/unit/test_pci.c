@@ -19,7 +19,9 @@ struct fake {
 	unsigned int command_writes;
 };
 
-static struct fake fake[8];
+static unsigned int asked; /* for functions that may be there */
+
+static struct fake fake[12];
 static unsigned int fakes;
 
 static struct fake *find(u32 address)
@@ -39,6 +41,7 @@ static u32 fake_read(u32 address, unsigned int offset, unsigned int len)
 	u32 value = 0;
 
 	assert_true(address & 0x80000000);
+	asked += !(address & 0xff) && !offset && len == 2;
 	assert_true(len == 1 || len == 2 || len == 4);
 	if (!f)
 		return len == 4 ? ~0u : (1u << 8 * len) - 1;
@@ -94,6 +97,7 @@ static int setup(void **state)
 {
 	(void)state;
 	fakes = 0;
+	asked = 0;
 	pci_use_ports(&fake_ports);
 	return 0;
 }
@@ -122,7 +126,7 @@ static void test_scan(void **state)
 	add(0, 2, 3, 0x100e8086, 0x020000); /* not there: 00:02.0 has one function */
 	add(0, 3, 0, 0x000c1b36, 0x060400)->reg[0x0e] = 1;
 	add(7, 31, 0, 0x00101b36, 0x010802);
-	assert_int_equal(pci_scan(), 6);
+	assert_int_equal(pci_scan(true), 6);
 	assert_null(at(0, 2, 3));
 	assert_non_null(at(7, 31, 0));
 	assert_null(pci_device(6));
@@ -132,7 +136,80 @@ static void test_scan(void **state)
 	assert_int_equal(at(0, 1, 1)->revision, 3);
 	assert_string_equal(pci_name(at(7, 31, 0), text, sizeof(text)), "07:1f.0");
 	/* Again is no different. */
-	assert_int_equal(pci_scan(), 6);
+	assert_int_equal(pci_scan(true), 6);
+}
+
+static void bridge(u8 bus, u8 slot, u8 secondary, u8 last)
+{
+	struct fake *f = add(bus, slot, 0, 0x000c1b36, 0x060400);
+
+	f->reg[0x0e] = 1;
+	f->reg[0x18] = bus;
+	f->reg[0x19] = secondary;
+	f->reg[0x1a] = last;
+}
+
+/* In a virtual machine, where each question is dear, buses are found by their bridges; other roots by their first slot. */
+static void test_bridges(void **state)
+{
+	(void)state;
+	add(0, 0, 0, 0x29c08086, 0x060000);
+	bridge(0, 1, 1, 3);
+	bridge(1, 4, 2, 3);
+	add(2, 9, 0, 0x100e8086, 0x020000);
+	add(3, 0, 0, 0x11111111, 0x020000); /* no bridge leads there: nothing can answer */
+	bridge(0, 5, 0, 0);                 /* not set up */
+	add(0x40, 0, 0, 0x00101b36, 0x010802);
+	add(0x40, 7, 0, 0x00101b36, 0x010802);
+	add(0x50, 7, 0, 0x00101b36, 0x010802); /* behind an empty first slot */
+	assert_int_equal(pci_scan(false), 7);
+	assert_non_null(at(2, 9, 0));
+	assert_non_null(at(0x40, 7, 0));
+	assert_null(at(0x50, 7, 0));
+	assert_in_range(asked, 0, 256 + 4 * 32 + 20);
+	assert_int_equal(pci_scan(true), 8);
+	assert_non_null(at(0x50, 7, 0));
+	assert_null(at(3, 0, 0));
+}
+
+/* A function that the firmware has left running. */
+static struct fake *running(u8 slot, u32 class)
+{
+	struct fake *f = add(0, slot, 0, 0x100e8086, class);
+
+	put(f->reg, 4, 2, 0x0007);
+	f->reg[6] = 0x10;
+	f->reg[0x34] = 0x50;
+	put(f->reg, 0x50, 4, 0x00816005); /* MSI, on */
+	put(f->reg, 0x60, 4, 0xc0030011); /* MSI-X, on and masked */
+	put(f->writable, 0x52, 2, 0x0071);
+	put(f->writable, 0x62, 2, 0xc000);
+	return f;
+}
+
+/* What the firmware has left running writes nowhere and sends no interrupt; what draws the screen, and bridges, go on. */
+static void test_quiet(void **state)
+{
+	static const u32 quiet[] = { 0x020000, 0x010802, 0x0c0330, 0x040300, 0x078000 };
+	static const u32 kept[] = { 0x030000, 0x060400, 0x080600, 0x050000 };
+
+	for (unsigned int early = 0; early < 2; early++) {
+		setup(state);
+		for (unsigned int i = 0; i < ARRAY_SIZE(quiet) + ARRAY_SIZE(kept) - 1; i++) {
+			bool keep = i >= ARRAY_SIZE(quiet);
+			struct fake *f =
+				running((u8)i, keep ? kept[i - ARRAY_SIZE(quiet)] : quiet[i]);
+
+			if (early)
+				pci_quiet(true);
+			else
+				pci_scan(true);
+			assert_int_equal(f->reg[4], keep ? 7 : 3);
+			assert_int_equal(f->reg[0x52], keep ? 0x81 : 0x80);
+			assert_int_equal(f->reg[0x63], keep ? 0xc0 : 0x40);
+		}
+	}
+	assert_null(pci_device(100));
 }
 
 /* BARs of all kinds: base and size right, values and command as before, never sized while decoding. */
@@ -150,7 +227,7 @@ static void test_bars(void **state)
 	bar(f, 4, 0x0000c001, 0x0000fff0); /* 16 ports, upper half not there */
 	bar(f, 5, 0xfe000004, 0xfff00000); /* 64 bits without a second half: 32 */
 	memcpy(before, f->reg, sizeof(before));
-	assert_int_equal(pci_scan(), 1);
+	assert_int_equal(pci_scan(true), 1);
 	dev = pci_device(0);
 	assert_int_equal(dev->bar[0].base, 0xfebc0000);
 	assert_int_equal(dev->bar[0].size, 0x20000);
@@ -177,7 +254,7 @@ static void test_bar_sizes(void **state)
 	(void)state;
 	bar(f, 0, 0x00000004, 0);
 	bar(f, 1, 0x00000010, 0xfffffffe);
-	assert_int_equal(pci_scan(), 1);
+	assert_int_equal(pci_scan(true), 1);
 	assert_int_equal(pci_device(0)->bar[0].base, 0x1000000000);
 	assert_int_equal(pci_device(0)->bar[0].size, 0x200000000);
 	assert_int_equal(pci_device(0)->bar[2].size, 0);
@@ -190,7 +267,7 @@ static void test_host_bridge(void **state)
 
 	(void)state;
 	bar(f, 0, 0xd0000000, 0xf0000000);
-	assert_int_equal(pci_scan(), 1);
+	assert_int_equal(pci_scan(true), 1);
 	assert_int_equal(f->command_writes, 0);
 	assert_false(f->sized_while_decoding);
 	assert_int_equal(pci_device(0)->bar[0].base, 0xd0000000);
@@ -210,7 +287,7 @@ static void test_caps(void **state)
 	put(f->reg, 0x50, 2, 0x6005);
 	put(f->reg, 0x60, 2, 0x7009);
 	put(f->reg, 0x70, 2, 0x0011);
-	pci_scan();
+	pci_scan(true);
 	dev = pci_device(0);
 	assert_int_equal(dev->msi, 0x50);
 	assert_int_equal(dev->msix, 0x70);
@@ -236,11 +313,11 @@ static void test_enable(void **state)
 	put(f->reg, 4, 2, 0x0400);
 	bar(f, 0, 0xfebc0000, 0xfffe0000);
 	bar(f, 1, 0x00000001, 0xffffffc0);
-	pci_scan();
+	pci_scan(true);
 	pci_enable(pci_device(0), true);
 	assert_int_equal(pci_read16(pci_device(0), 4), 0x0006);
 	bar(f, 1, 0x0000c001, 0xffffffc0);
-	pci_scan();
+	pci_scan(true);
 	pci_enable(pci_device(0), false);
 	assert_int_equal(pci_read16(pci_device(0), 4), 0x0407);
 }
@@ -260,7 +337,7 @@ static void test_ecam(void **state)
 	put(space, 1 << 20 | 31 << 15, 4, 0x33333333);
 	put(space, (1 << 20 | 31 << 15) + 0x100, 4, 0xabcdef01);
 	pci_add_ecam(2, 0, 1, space);
-	assert_int_equal(pci_scan(), 3);
+	assert_int_equal(pci_scan(true), 3);
 	assert_non_null(at(0, 5, 0));
 	assert_int_equal(pci_device(0)->vendor, 0x2222);
 	assert_string_equal(pci_name(pci_device(1), text, sizeof(text)), "0002:01:1f.0");
@@ -271,7 +348,7 @@ static void test_ecam(void **state)
 
 	pci_use_ports(&fake_ports);
 	pci_add_ecam(0, 0, 1, space);
-	assert_int_equal(pci_scan(), 2);
+	assert_int_equal(pci_scan(true), 2);
 	free(space);
 }
 
@@ -288,7 +365,7 @@ static void test_full(void **state)
 	}
 	pci_add_ecam(0, 0, 1, space);
 	capture_start();
-	assert_int_equal(pci_scan(), PCI_MAX_DEVICES);
+	assert_int_equal(pci_scan(true), PCI_MAX_DEVICES);
 	capture_stop();
 	assert_non_null(strstr(capture_text(), "pci: 384 functions more"));
 	free(space);
@@ -298,6 +375,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_scan, setup),
+		cmocka_unit_test_setup(test_bridges, setup),
+		cmocka_unit_test_setup(test_quiet, setup),
 		cmocka_unit_test_setup(test_bars, setup),
 		cmocka_unit_test_setup(test_bar_sizes, setup),
 		cmocka_unit_test_setup(test_host_bridge, setup),

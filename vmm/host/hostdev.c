@@ -17,6 +17,7 @@
 #include "vmm/host/hostpt.h"
 #include "vmm/host/mem.h"
 #include "vmm/host/tsc.h"
+#include "vmm/host/vmm.h"
 
 #define DMA_LIMIT      GIB(4)
 #define ECAM_BUS       MIB(1) /* of registers for each bus */
@@ -184,7 +185,7 @@ void hostdev_init(const struct acpi_info *acpi)
 	};
 	hostdev_irq_init(acpi);
 	add_ecams(acpi);
-	functions = pci_scan();
+	functions = pci_scan(!vmm.platform.hypervisor);
 	for (unsigned int i = 0; i < functions; i++) {
 		const struct pci_device *pci = pci_device(i);
 		const struct match *m = match(pci);
