@@ -9,6 +9,7 @@ enum {
 	APIC_TPR = 0x080,
 	APIC_EOI = 0x0b0,
 	APIC_SVR = 0x0f0,
+	APIC_ISR = 0x100, /* eight registers of 32 bits */
 	APIC_VERSION = 0x030,
 	APIC_ESR = 0x280,
 	APIC_LVT_CMCI = 0x2f0,
@@ -84,6 +85,22 @@ static void enable_mode(bool x2apic)
 		wrmsr(IA32_APIC_BASE, base | APIC_BASE_EXTD);
 }
 
+#define VECTORS 256
+
+bool lapic_in_service(u8 vector)
+{
+	return apic_read(APIC_ISR + vector / 32 * 0x10u) >> vector % 32 & 1;
+}
+
+/* What the firmware, or whoever was there before it, has not ended would keep its class and those below back for ever. */
+static void drain(void)
+{
+	for (unsigned int i = VECTORS; i-- > 0;) { /* an EOI ends the highest */
+		if (lapic_in_service((u8)i))
+			lapic_eoi();
+	}
+}
+
 void lapic_init(void *mmio, u8 spurious)
 {
 	bool x2apic = cpuid(1, 0).ecx & CPUID_1_ECX_X2APIC;
@@ -99,6 +116,7 @@ void lapic_init(void *mmio, u8 spurious)
 	for (unsigned int i = 0; i < ARRAY_SIZE(lvt) && i <= last; i++)
 		apic_write(lvt[i], LVT_MASKED);
 	apic_write(APIC_ESR, 0);
+	drain();
 }
 
 bool lapic_is_x2apic(void)

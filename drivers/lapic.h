@@ -13,7 +13,7 @@
 hpa_t lapic_base(void);
 
 /*
- * Enable this CPU's APIC with all local interrupts masked; call once on each CPU. @mmio is the
+ * Enable this CPU's APIC with all local interrupts masked, and end what was in service; call once on each CPU. @mmio is the
  * mapping of lapic_base() (unused in x2APIC mode), @spurious the vector for spurious interrupts.
  */
 void lapic_init(void *mmio, u8 spurious);
@@ -21,6 +21,8 @@ void lapic_init(void *mmio, u8 spurious);
 bool lapic_is_x2apic(void);
 u32 lapic_id(void);
 void lapic_eoi(void);
+/* Interrupt @vector was taken and is not ended. A spurious one never is. */
+bool lapic_in_service(u8 vector);
 
 /* A fixed interrupt. The write is ordered after all earlier stores of this CPU. */
 void lapic_send_ipi(u32 apic_id, u8 vector);

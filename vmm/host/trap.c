@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "drivers/lapic.h"
 #include "lib/print.h"
 #include "lib/printk.h"
 #include "lib/x86.h"
@@ -120,6 +121,20 @@ void trap_set_nmi_hook(void (*hook)(struct trap_frame *frame))
 	__atomic_store_n(&nmi_hook, hook, __ATOMIC_RELEASE);
 }
 
+/* A device that the firmware had set up, say. What is not ended keeps all interrupts of its class and below back. */
+static void nobodys(unsigned int vector)
+{
+	static bool said;
+
+	__atomic_fetch_add(&spurious, 1, __ATOMIC_RELAXED);
+	if (!lapic_in_service((u8)vector))
+		return;
+	lapic_eoi();
+	if (!__atomic_exchange_n(&said, true, __ATOMIC_RELAXED))
+		pr_warn("irq: vector 0x%x on CPU %u has no handler: ended, and not said again\n",
+			vector, this_cpu()->id);
+}
+
 static void handle_interrupt(unsigned int vector, struct trap_frame *frame)
 {
 	trap_fn *fn = __atomic_load_n(&handlers[vector].fn, __ATOMIC_ACQUIRE);
@@ -127,7 +142,7 @@ static void handle_interrupt(unsigned int vector, struct trap_frame *frame)
 	if (fn)
 		fn(handlers[vector].arg, frame);
 	else
-		__atomic_fetch_add(&spurious, 1, __ATOMIC_RELAXED);
+		nobodys(vector);
 }
 
 void trap_acknowledged(unsigned int vector)

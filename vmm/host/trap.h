@@ -30,7 +30,8 @@ void trap_load_idt(void);
 
 /*
  * @fn handles interrupt @vector (32 and above) from now on, on every CPU, with interrupts off; @frame
- * is NULL where it interrupted a guest (trap_acknowledged). It also ends the interrupt (EOI). A vector without a handler counts as spurious and is not ended.
+ * is NULL where it interrupted a guest (trap_acknowledged). It also ends the interrupt (EOI). One without a handler counts as spurious, and is ended if
+ * it is in service.
  */
 typedef void trap_fn(void *arg, struct trap_frame *frame);
 void trap_set_handler(unsigned int vector, trap_fn *fn, void *arg);
