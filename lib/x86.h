@@ -268,6 +268,7 @@ static inline bool is_canonical(u64 address)
 #define RFLAGS_FIXED                BIT(1)
 #define RFLAGS_TF                   BIT(8)
 #define RFLAGS_IF                   BIT(9)
+#define RFLAGS_RF                   BIT(16) /* no instruction breakpoint at the next one */
 #define RFLAGS_VM                   BIT(17)
 
 /* Exception vectors. */

@@ -225,6 +225,78 @@ static void check_movss(void)
 	       log.n);
 }
 
+#define RF BIT(16)
+
+/* What the VMM finds wrong is a fault as if the processor had found it: the image of its flags has RF set. */
+static void check_fault_images(void)
+{
+	u8 *nowhere = window_map(0, 0);
+
+	trap_hook = NULL;
+	report(TRY("ud2",
+		   :
+		   :) == UD &&
+		       (trapped.rflags & RF),
+	       "the processor's own #UD: %lx", trapped.rflags);
+	report(TRY("rdmsr",
+		   :
+		   : "c"(0x480)
+		   : "rax", "rdx") == GP &&
+		       (trapped.rflags & RF),
+	       "RDMSR: flags %lx", trapped.rflags);
+	report(TRY("wrmsr",
+		   :
+		   : "c"(0x480), "a"(0), "d"(0)) == GP &&
+		       (trapped.rflags & RF),
+	       "WRMSR: flags %lx", trapped.rflags);
+	report(TRY("mov %0, %%cr4",
+		   :
+		   : "r"(read_cr4() | BIT(31))) == GP &&
+		       (trapped.rflags & RF),
+	       "MOV to CR4: flags %lx", trapped.rflags);
+	report(TRY("vmxoff",
+		   :
+		   :) == UD &&
+		       (trapped.rflags & RF),
+	       "VMXOFF: flags %lx", trapped.rflags);
+	report(TRY("outsb",
+		   :
+		   : "S"(nowhere), "d"(0x80)) == PF &&
+		       (trapped.rflags & RF),
+	       "OUTS: flags %lx", trapped.rflags);
+}
+
+TEXT(behind_ioapic, "push %rbx\n mov 0xfec00000, %eax\n r_ioapic: nop\n pop %rbx");
+TEXT(behind_lapic, "push %rbx\n mov 0xfee00030, %eax\n r_lapic: nop\n pop %rbx");
+TEXT(behind_cpuid, "push %rbx\n cpuid\n r_cpuid: nop\n pop %rbx");
+
+/* An access that the VMM emulates is a fault to the processor, with RF set: it ends with the instruction. */
+static void check_breakpoint_behind(void)
+{
+	extern const u8 r_ioapic[], r_lapic[], r_cpuid[];
+	static const struct {
+		const char *name;
+		void (*run)(void);
+		const u8 *behind;
+	} cases[] = {
+		{ "MOV from the I/O APIC", behind_ioapic, r_ioapic },
+		{ "MOV from the LAPIC", behind_lapic, r_lapic },
+		{ "CPUID", behind_cpuid, r_cpuid },
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
+		start(NULL);
+		write_dr0((u64)(uintptr_t)cases[i].behind);
+		write_dr7(0x401);
+		__asm__ volatile("call *%0" : : "r"(cases[i].run) : "rax", "rcx", "rdx", "memory");
+		write_dr7(0x400);
+		report(log.n == 1 && log.rip[0] == (u64)(uintptr_t)cases[i].behind &&
+			       (log.dr6[0] & 1),
+		       "a breakpoint behind %s: %u exceptions, RIP %lx, DR6 %lx", cases[i].name,
+		       log.n, log.rip[0], log.dr6[0]);
+	}
+}
+
 /* DR7 while the handler makes exits, DR6 as the guest left it. */
 static void check_kept(void)
 {
@@ -247,6 +319,8 @@ void guest_main(void)
 	check_breakpoints();
 	check_general_detect();
 	check_movss();
+	check_fault_images();
+	check_breakpoint_behind();
 	in_handler_cpuid = 1;
 	check_steps();
 }

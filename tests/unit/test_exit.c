@@ -465,6 +465,38 @@ static void end_of_instruction(void **state)
 	}
 }
 
+/*
+ * Claim: RF ends with the instruction that it was set for, whichever way that is done; not before, nor anything
+ * else of RFLAGS.
+ */
+static void resume_flag(void **state)
+{
+	static const u8 done[] = { EXIT_CPUID, EXIT_INVD, EXIT_HLT };
+	const u64 flags = RFLAGS_FIXED | RFLAGS_IF | BIT(6);
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(done); i++) {
+		rig_start(state);
+		fake_vmcs_set(GUEST_RFLAGS, flags | RFLAGS_RF);
+		assert_true(rig_exit(done[i], 0));
+		assert_true(rig_advanced());
+		assert_int_equal(fake_vmcs_get(GUEST_RFLAGS), flags);
+		assert_no_exception();
+	}
+	rig_start(state);
+	fake_vmcs_set(GUEST_RFLAGS, flags | RFLAGS_RF);
+	exit_advance(RIG_LENGTH);
+	assert_true(rig_advanced());
+	assert_int_equal(fake_vmcs_get(GUEST_RFLAGS), flags);
+
+	fake_vmcs_set(GUEST_RFLAGS, flags | RFLAGS_RF);
+	fake_vmcs_set(GUEST_RIP, RIG_RIP);
+	assert_true(rig_exit(EXIT_PREEMPTION_TIMER, 0));
+	assert_int_equal(fake_vmcs_get(GUEST_RFLAGS), flags | RFLAGS_RF);
+	fake_vmcs_set(GUEST_RFLAGS, flags);
+	assert_true(rig_exit(EXIT_VMXON, 0));
+	assert_int_equal(fake_vmcs_get(GUEST_RFLAGS), flags | RFLAGS_RF);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -488,6 +520,7 @@ int main(void)
 		cmocka_unit_test_setup(vmcall, rig_start),
 		cmocka_unit_test_setup(hlt, rig_start),
 		cmocka_unit_test_setup(end_of_instruction, rig_start),
+		cmocka_unit_test_setup(resume_flag, rig_start),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

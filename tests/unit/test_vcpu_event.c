@@ -6,7 +6,10 @@
 
 static void queue(unsigned int vector)
 {
-	vcpu_inject_exception(&rig_vcpu, (u8)vector, 0);
+	if (vector == VECTOR_DB)
+		vcpu_inject_debug(&rig_vcpu);
+	else
+		vcpu_inject_exception(&rig_vcpu, (u8)vector, 0);
 }
 
 /* Exceptions 0-31 that a processor raises as hardware exceptions. */
@@ -93,6 +96,24 @@ static void page_fault(void **state)
 	vcpu_inject_page_fault(&rig_vcpu, 0xffff888000001234, 6);
 	assert_exception(VECTOR_PF, true, 6);
 	assert_int_equal(fake_x86.cr2, 0xffff888000001234);
+}
+
+/* Claim: the image of a fault has RF set, whatever else is in it; that of a debug exception stays the processor's. */
+static void fault_image(void **state)
+{
+	for (unsigned int v = 0; v < 32; v++) {
+		if (!is_hw_exception(v))
+			continue;
+		for (unsigned int rf = 0; rf < 2; rf++) {
+			u64 before = RFLAGS_FIXED | RFLAGS_IF | RFLAGS_TF | (rf ? RFLAGS_RF : 0);
+
+			rig_start(state);
+			fake_vmcs_set(GUEST_RFLAGS, before);
+			queue(v);
+			assert_int_equal(fake_vmcs_get(GUEST_RFLAGS),
+					 v == VECTOR_DB ? before : before | RFLAGS_RF);
+		}
+	}
 }
 
 /* The entry that comes now. */
@@ -349,6 +370,7 @@ int main(void)
 		cmocka_unit_test_setup(during_an_interrupt, rig_start),
 		cmocka_unit_test_setup(real_mode, rig_start),
 		cmocka_unit_test_setup(page_fault, rig_start),
+		cmocka_unit_test_setup(fault_image, rig_start),
 		cmocka_unit_test_setup(idle_entry, rig_start),
 		cmocka_unit_test_setup(interrupt, rig_start),
 		cmocka_unit_test_setup(blocked, rig_start),

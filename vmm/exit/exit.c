@@ -77,7 +77,7 @@ static void reflect_debug_exception(struct vcpu *vcpu, u32 info)
 		vcpu->event.length = vmcs_read32(VM_EXIT_INSTRUCTION_LENGTH);
 		return;
 	}
-	vcpu_inject_exception(vcpu, VECTOR_DB, 0);
+	vcpu_inject_debug(vcpu);
 }
 
 /*

@@ -13,9 +13,9 @@
 
 /*
  * The instruction at RIP, of @length bytes, is done: go on behind it, out of the shadow of an STI or MOV SS
- * before it. False: TF asks for a trap there. In every exit's way: a call less.
+ * before it. What else its end means is in RFLAGS, the value: see ends_oddly. In every exit's way: a call less.
  */
-static inline bool advance(u64 length)
+static inline u64 advance(u64 length)
 {
 	const u64 shadow = BLOCKING_BY_STI | BLOCKING_BY_MOV_SS;
 	u64 blocking = vmcs_read(GUEST_INTERRUPTIBILITY_STATE);
@@ -23,12 +23,32 @@ static inline bool advance(u64 length)
 	vmcs_write(GUEST_RIP, vmcs_read(GUEST_RIP) + length);
 	if (unlikely(blocking & shadow))
 		vmcs_write(GUEST_INTERRUPTIBILITY_STATE, blocking & ~shadow);
-	return likely(!(vmcs_read(GUEST_RFLAGS) & RFLAGS_TF));
+	return vmcs_read(GUEST_RFLAGS);
 }
 
+/*
+ * TF asks for a trap behind the instruction, or RF has held a breakpoint on it back, which ends with it: one test for
+ * both. SDM, "Instruction-Breakpoint Exception Condition".
+ */
+static inline bool ends_oddly(u64 rflags)
+{
+	return unlikely(rflags & (RFLAGS_TF | RFLAGS_RF));
+}
+
+static void end_oddly(u64 rflags)
+{
+	vmcs_write(GUEST_RFLAGS, rflags & ~RFLAGS_RF);
+	if (rflags & RFLAGS_TF)
+		vcpu_single_step();
+}
+
+/* Such an exit is a fault to the processor, and has saved RF as 1. SDM, "Saving RIP, RSP, RFLAGS, and SSP". */
 void exit_advance(u64 length)
 {
-	if (!advance(length))
+	u64 rflags = advance(length);
+
+	vmcs_write(GUEST_RFLAGS, rflags & ~RFLAGS_RF);
+	if (unlikely(rflags & RFLAGS_TF))
 		vcpu_single_step();
 }
 
@@ -162,17 +182,21 @@ static inline struct guest_regs *look_first(struct vcpu *vcpu)
 	return NULL;
 }
 
-static __noinline struct guest_regs *step_first(struct vcpu *vcpu)
+static __noinline struct guest_regs *end_first(struct vcpu *vcpu, u64 rflags)
 {
-	vcpu_single_step();
+	end_oddly(rflags);
 	return look_first(vcpu);
 }
 
 /* What is not to be followed by an entry at once. Its instruction may be done. */
 static __noinline struct guest_regs *look_after(struct vcpu *vcpu, enum outcome outcome)
 {
-	if ((outcome & OUTCOME_ADVANCE_BIT) && !advance(vmcs_read(VM_EXIT_INSTRUCTION_LENGTH)))
-		return step_first(vcpu);
+	if (outcome & OUTCOME_ADVANCE_BIT) {
+		u64 rflags = advance(vmcs_read(VM_EXIT_INSTRUCTION_LENGTH));
+
+		if (ends_oddly(rflags))
+			return end_first(vcpu, rflags);
+	}
 	return look_first(vcpu);
 }
 
@@ -188,8 +212,10 @@ TWICE struct guest_regs *reenter(struct vcpu *vcpu, u64 tsc, u64 reason, struct 
 		inside_exit(view, vcpu, tsc);
 	outcome = handle(vcpu, reason);
 	if (likely(outcome == OUTCOME_DONE)) {
-		if (!advance(vmcs_read(VM_EXIT_INSTRUCTION_LENGTH)))
-			return step_first(vcpu);
+		u64 rflags = advance(vmcs_read(VM_EXIT_INSTRUCTION_LENGTH));
+
+		if (ends_oddly(rflags))
+			return end_first(vcpu, rflags);
 	} else if (outcome != OUTCOME_REENTER) {
 		return look_after(vcpu, outcome);
 	}

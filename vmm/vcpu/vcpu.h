@@ -193,8 +193,9 @@ void vcpu_state_init(struct vcpu *vcpu);
 /* What INIT changes of them. @vcpu is loaded. */
 void vcpu_state_reset(struct vcpu *vcpu);
 
-/* Queue a hardware exception for the next entry; a second one on top of it makes #DF or a shutdown. */
+/* Queue a hardware exception, a fault, for the next entry; a second one on top of it makes #DF or a shutdown. */
 void vcpu_inject_exception(struct vcpu *vcpu, u8 vector, u32 error);
+void vcpu_inject_debug(struct vcpu *vcpu); /* #DB, fault or trap */
 void vcpu_inject_gp(struct vcpu *vcpu);
 void vcpu_inject_ud(struct vcpu *vcpu);
 void vcpu_inject_page_fault(struct vcpu *vcpu, u64 address, u32 error); /* and CR2 */

@@ -19,7 +19,7 @@ static bool makes_double_fault(unsigned int first, unsigned int second)
 	return first == VECTOR_PF && (second == VECTOR_PF || (BIT(second) & VECTORS_CONTRIBUTORY));
 }
 
-void vcpu_inject_exception(struct vcpu *vcpu, u8 vector, u32 error)
+static __always_inline void queue_exception(struct vcpu *vcpu, u8 vector, u32 error)
 {
 	struct vcpu_event *e = &vcpu->event;
 	bool nested =
@@ -40,6 +40,22 @@ void vcpu_inject_exception(struct vcpu *vcpu, u8 vector, u32 error)
 	if ((BIT(vector) & VECTORS_WITH_ERROR_CODE) && (vmcs_read(GUEST_CR0) & CR0_PE))
 		e->info |= INTR_INFO_ERROR_CODE;
 	e->error = error;
+}
+
+/*
+ * A fault's handler returns to its instruction, whose breakpoint has been dealt with. SDM, "Instruction-Breakpoint
+ * Exception Condition".
+ */
+void vcpu_inject_exception(struct vcpu *vcpu, u8 vector, u32 error)
+{
+	queue_exception(vcpu, vector, error);
+	vmcs_write(GUEST_RFLAGS, vmcs_read(GUEST_RFLAGS) | RFLAGS_RF);
+}
+
+/* Of RF in the image of a #DB only the processor knows: it is as the exit has saved it. */
+void vcpu_inject_debug(struct vcpu *vcpu)
+{
+	queue_exception(vcpu, VECTOR_DB, 0);
 }
 
 void vcpu_inject_gp(struct vcpu *vcpu)
