@@ -107,7 +107,9 @@
 #define ACTIVITY_HLT    1
 
 /* Guest pending debug exceptions */
-#define PENDING_DEBUG_BS BIT(14) /* single step */
+#define PENDING_DEBUG_BREAKPOINT BIT(12) /* one that is enabled: B0-B3 alone only tell which */
+#define PENDING_DEBUG_BS         BIT(14) /* single step */
+#define PENDING_DEBUG_DUE        (PENDING_DEBUG_BREAKPOINT | PENDING_DEBUG_BS)
 
 /* Exit qualification of an EPT violation */
 #define EPT_VIOLATION_READ           BIT(0)

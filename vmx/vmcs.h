@@ -73,6 +73,7 @@ static __always_inline bool vmcs_cannot_fail(enum vmcs_field field)
 	case GUEST_CS_ACCESS_RIGHTS:
 	case GUEST_SS_ACCESS_RIGHTS:
 	case GUEST_INTERRUPTIBILITY_STATE:
+	case GUEST_PENDING_DEBUG_EXCEPTIONS:
 	case VMX_PREEMPTION_TIMER_VALUE: return true;
 	default: return false;
 	}

@@ -13,9 +13,14 @@ static struct {
 /* Notes each #DB and #BP and goes on; clears TF at the end marker. */
 static u64 stop_at;
 static u8 in_handler_cpuid;
+static unsigned int nmis;
 
 static bool note(struct frame *f)
 {
+	if (f->vector == 2) {
+		nmis++;
+		return true;
+	}
 	if (f->vector != DB && f->vector != BP)
 		return false;
 	if (log.n < ARRAY_SIZE(log.rip)) {
@@ -297,6 +302,89 @@ static void check_breakpoint_behind(void)
 	}
 }
 
+#define TF_ON    "pushfq\n orq $0x100, (%rsp)\n popfq\n"
+#define TF_IF_ON "pushfq\n orq $0x300, (%rsp)\n popfq\n"
+
+TEXT(step_ipi, TF_IF_ON "mov $0x40061, %eax\n mov %eax, 0xfee00300\n z_ipi: nop\n z_ipi_end: cli");
+TEXT(step_nmi, TF_ON "mov $0x400, %eax\n mov %eax, 0xfee00300\n z_nmi: nop\n z_nmi_end: nop");
+TEXT(step_hlt, TF_ON "sti\n z_sti: hlt\n z_hlt: nop\n z_hlt_end: nop");
+TEXT(movss_ipi, "sti\n mov $0x40061, %edx\n mov $0xfee00300, %eax\n mov selector, %ss\n"
+		"mov %edx, (%rax)\n z_movss: cli");
+
+/* What is sent or comes while a single instruction is stepped over does not displace its trap. */
+static void check_step_and_interrupt(void)
+{
+	extern const u8 z_ipi[], z_ipi_end[], z_nmi[], z_nmi_end[], z_sti[], z_hlt[], z_hlt_end[];
+	extern const u8 z_movss[];
+
+	irq_end = END_LAPIC;
+	irq_clear();
+	start(z_ipi_end);
+	__asm__ volatile("call step_ipi" : : : "rax", "memory", "cc");
+	report(stepped_to(z_ipi) && irq_count[0x61] == 1,
+	       "a step over an IPI to self: %u steps, %u interrupts", log.n, irq_count[0x61]);
+	start(z_nmi_end);
+	nmis = 0;
+	lapic_write(0x310, lapic_read(0x20));
+	__asm__ volatile("call step_nmi" : : : "rax", "memory", "cc");
+	report(stepped_to(z_nmi) && nmis == 1, "a step over an NMI to self: %u steps, %u NMIs",
+	       log.n, nmis);
+
+	start(z_hlt_end);
+	lapic_write(0x3e0, 0xb);
+	lapic_write(0x320, 0x62);
+	lapic_write(0x380, (u32)microseconds(1000));
+	__asm__ volatile("call step_hlt\n\tcli" : : : "memory", "cc");
+	report(stepped_to(z_sti) && stepped_to(z_hlt), "steps over STI and HLT: %u", log.n);
+	lapic_write(0x320, 0x10000);
+	lapic_write(0x380, 0);
+
+	irq_clear();
+	watch_selector();
+	__asm__ volatile("call movss_ipi" : : : "rax", "rdx", "memory", "cc");
+	write_dr7(0x400);
+	report(log.n == 1 && log.rip[0] == (u64)(uintptr_t)z_movss && (log.dr6[0] & 1) &&
+		       irq_count[0x61] == 1,
+	       "a breakpoint on MOV SS before an IPI to self: %u exceptions, RIP %lx, DR6 %lx, %u "
+	       "interrupts",
+	       log.n, log.rip[0], log.dr6[0], irq_count[0x61]);
+}
+
+TEXT(plain_sti_int1, "sti\n .byte 0xf1\n y_sti: nop\n cli");
+TEXT(plain_movss_int1, "mov selector, %ss\n .byte 0xf1\n y_movss: nop");
+TEXT(step_sti_int1, TF_ON "sti\n .byte 0xf1\n y_step_sti: cli\n y_step_sti_end: nop");
+TEXT(step_movss_int1,
+     TF_ON "mov selector, %ss\n .byte 0xf1\n y_step_movss: nop\n y_movss_end: nop");
+TEXT(step_movss_dr, TF_ON "mov selector, %ss\n y_dr: mov %dr0, %rax\n nop\n y_dr_end: nop");
+
+/* A #DB in the shadow of STI or MOV SS, stepped over or not, gets to its handler. */
+static void check_shadows(void)
+{
+	extern const u8 y_sti[], y_movss[], y_step_sti[], y_step_movss[], y_dr[];
+	extern const u8 y_step_sti_end[], y_movss_end[], y_dr_end[];
+	static const struct {
+		const char *name;
+		void (*run)(void);
+		const u8 *at, *end;
+		u64 dr7;
+	} cases[] = {
+		{ "STI, INT1", plain_sti_int1, y_sti, NULL, 0x400 },
+		{ "MOV SS, INT1", plain_movss_int1, y_movss, NULL, 0x400 },
+		{ "TF, STI, INT1", step_sti_int1, y_step_sti, y_step_sti_end, 0x400 },
+		{ "TF, MOV SS, INT1", step_movss_int1, y_step_movss, y_movss_end, 0x400 },
+		{ "TF, MOV SS, MOV DR", step_movss_dr, y_dr, y_dr_end, 0x400 | BIT(13) },
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
+		start(cases[i].end);
+		write_dr7(cases[i].dr7);
+		__asm__ volatile("call *%0" : : "r"(cases[i].run) : "rax", "memory", "cc");
+		write_dr7(0x400);
+		report(stepped_to(cases[i].at), "%s: %u exceptions, RIP %lx, expected %lx",
+		       cases[i].name, log.n, log.rip[0], (u64)(uintptr_t)cases[i].at);
+	}
+}
+
 /* DR7 while the handler makes exits, DR6 as the guest left it. */
 static void check_kept(void)
 {
@@ -321,6 +409,8 @@ void guest_main(void)
 	check_movss();
 	check_fault_images();
 	check_breakpoint_behind();
+	check_step_and_interrupt();
+	check_shadows();
 	in_handler_cpuid = 1;
 	check_steps();
 }

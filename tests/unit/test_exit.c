@@ -326,6 +326,8 @@ static void cpuid_exit(void **state)
 	assert_memory_equal(&before, g, sizeof(before));
 }
 
+#define DB_EVENT (INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION | VECTOR_DB)
+
 enum next { STOPPED, LOOK, AT_ONCE };
 
 static enum next next_after(u32 reason)
@@ -358,8 +360,14 @@ static void at_once(void **state)
 	assert_int_equal(next_after(EXIT_CPUID), AT_ONCE);
 	fake_vmcs_set(GUEST_RFLAGS, RFLAGS_FIXED | RFLAGS_TF);
 	assert_int_equal(next_after(EXIT_CPUID), LOOK);
-	assert_int_equal(fake_vmcs_get(GUEST_PENDING_DEBUG_EXCEPTIONS) & PENDING_DEBUG_BS,
-			 PENDING_DEBUG_BS);
+	assert_int_equal(rig_vcpu.event.info, DB_EVENT);
+	rig_vcpu.event.info = 0;
+	rig_vcpu.mode = VCPU_IN_GUEST;
+	exit_advance(RIG_LENGTH);
+	assert_int_equal(rig_vcpu.event.info, DB_EVENT);
+	assert_int_not_equal(rig_vcpu.mode, VCPU_IN_GUEST); /* whatever the handler answers */
+	rig_vcpu.event.info = 0;
+	rig_vcpu.mode = VCPU_IN_GUEST;
 	fake_vmcs_set(GUEST_RFLAGS, RFLAGS_FIXED);
 	for (unsigned int i = 0; i < ARRAY_SIZE(looks); i++) {
 		rig_vcpu.regs.rcx = looks[i];
@@ -460,9 +468,74 @@ static void end_of_instruction(void **state)
 		fake_vmcs_set(GUEST_RFLAGS, RFLAGS_FIXED | RFLAGS_TF);
 		fake_vmcs_set(GUEST_IA32_DEBUGCTL, btf ? DEBUGCTL_BTF : 0);
 		rig_exit(EXIT_INVD, 0);
-		assert_int_equal(fake_vmcs_get(GUEST_PENDING_DEBUG_EXCEPTIONS),
-				 btf ? 0 : PENDING_DEBUG_BS);
+		assert_int_equal(rig_vcpu.event.info, btf ? 0 : DB_EVENT);
+		assert_int_equal(fake_vmcs_get(GUEST_PENDING_DEBUG_EXCEPTIONS), 0);
+		assert_int_equal(fake_x86.dr6, btf ? 0xffff0ff0 : 0xffff4ff0);
 	}
+}
+
+/*
+ * Claim: a breakpoint that MOV SS has held back is told behind the next instruction, with the step if there is one; a
+ * match that is not enabled is no #DB. The #DB that is told ends single-stepping on branches.
+ */
+static void held_breakpoints(void **state)
+{
+	static const struct {
+		u64 pending, rflags, debugctl, dr6; /* 0: no #DB */
+	} cases[] = {
+		{ PENDING_DEBUG_BREAKPOINT | 1, 0, 0, 0xffff0ff1 },
+		{ 4, 0, 0, 0 },
+		{ 0, 0, 0, 0 },
+		{ PENDING_DEBUG_BREAKPOINT | 2 | PENDING_DEBUG_BS, RFLAGS_TF, 0, 0xffff4ff2 },
+		{ 8, RFLAGS_TF, 0, 0xffff4ff8 },
+		{ PENDING_DEBUG_BREAKPOINT | 1, RFLAGS_TF, DEBUGCTL_BTF, 0xffff0ff1 },
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
+		rig_start(state);
+		fake_vmcs_set(GUEST_INTERRUPTIBILITY_STATE, BLOCKING_BY_MOV_SS);
+		fake_vmcs_set(GUEST_RFLAGS, RFLAGS_FIXED | RFLAGS_RF | cases[i].rflags);
+		fake_vmcs_set(GUEST_PENDING_DEBUG_EXCEPTIONS, cases[i].pending);
+		fake_vmcs_set(GUEST_IA32_DEBUGCTL, cases[i].debugctl);
+		rig_vcpu.mode = VCPU_IN_GUEST;
+		assert_int_equal(next_after(EXIT_CPUID), LOOK);
+		assert_int_equal(fake_vmcs_get(GUEST_RFLAGS), RFLAGS_FIXED | cases[i].rflags);
+		if (!cases[i].dr6) {
+			assert_no_exception();
+			continue;
+		}
+		assert_int_equal(rig_vcpu.event.info, DB_EVENT);
+		assert_int_equal(fake_x86.dr6, cases[i].dr6);
+		assert_int_equal(fake_vmcs_get(GUEST_PENDING_DEBUG_EXCEPTIONS), 0);
+		assert_int_equal(fake_vmcs_get(GUEST_IA32_DEBUGCTL), 0);
+	}
+}
+
+/* Claim: so is one behind a write that the processor has done in the page of the local APIC. */
+static void held_over_apic_write(void **state)
+{
+	static const u8 reasons[] = { EXIT_APIC_WRITE, EXIT_VIRTUALIZED_EOI };
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(reasons); i++) {
+		rig_start(state);
+		fake_vmcs_set(GUEST_PENDING_DEBUG_EXCEPTIONS, PENDING_DEBUG_BREAKPOINT | 1);
+		assert_true(rig_exit(reasons[i], 0x80));
+		assert_false(rig_advanced());
+		assert_int_equal(rig_vcpu.event.info, DB_EVENT);
+		assert_int_equal(fake_x86.dr6, 0xffff0ff1);
+		assert_int_equal(fake_vmcs_get(GUEST_PENDING_DEBUG_EXCEPTIONS), 0);
+	}
+}
+
+/* Claim: a HLT that is stepped over does not sleep over its trap. */
+static void hlt_stepped(void **state)
+{
+	(void)state;
+	fake_vmcs_set(GUEST_RFLAGS, RFLAGS_FIXED | RFLAGS_TF);
+	assert_true(rig_exit(EXIT_HLT, 0));
+	assert_true(rig_advanced());
+	assert_true(vcpu_has_work(&rig_vcpu));
+	assert_int_equal(rig_vcpu.event.info, DB_EVENT);
 }
 
 /*
@@ -520,6 +593,9 @@ int main(void)
 		cmocka_unit_test_setup(vmcall, rig_start),
 		cmocka_unit_test_setup(hlt, rig_start),
 		cmocka_unit_test_setup(end_of_instruction, rig_start),
+		cmocka_unit_test_setup(held_breakpoints, rig_start),
+		cmocka_unit_test_setup(held_over_apic_write, rig_start),
+		cmocka_unit_test_setup(hlt_stepped, rig_start),
 		cmocka_unit_test_setup(resume_flag, rig_start),
 	};
 

@@ -220,6 +220,40 @@ static void event_first(void **state)
 	assert_false(window());
 }
 
+/*
+ * Claim: a single step goes before interrupts and NMIs, whether the VMM or the processor has found it: an entry with
+ * an event would drop what is pending.
+ */
+static void step_first(void **state)
+{
+	for (unsigned int nmi = 0; nmi < 2; nmi++) {
+		u32 windows;
+
+		rig_start(state);
+		fake_vmcs_set(GUEST_RFLAGS, RFLAGS_FIXED | RFLAGS_IF | RFLAGS_TF);
+		vlapic_post(&rig_vcpu.lapic, 0x61, false);
+		if (nmi)
+			vcpu_nmi(&rig_vcpu);
+		assert_true(rig_exit(EXIT_CPUID, 0));
+		assert_int_equal(entry(), INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION | VECTOR_DB);
+		assert_true(window());
+		assert_int_equal(fake_vmcs_get(GUEST_PENDING_DEBUG_EXCEPTIONS), 0);
+
+		fake_vmcs_set(GUEST_PENDING_DEBUG_EXCEPTIONS, PENDING_DEBUG_BS);
+		assert_true(rig_exit(EXIT_TPR_BELOW_THRESHOLD, 0));
+		assert_int_equal(entry(), 0);
+		assert_true(window());
+		windows = (u32)fake_vmcs_get(PRIMARY_CONTROLS) & CPU_NMI_WINDOW_EXITING;
+		assert_int_equal(windows, nmi ? CPU_NMI_WINDOW_EXITING : 0);
+		assert_int_equal(fake_vmcs_get(GUEST_PENDING_DEBUG_EXCEPTIONS), PENDING_DEBUG_BS);
+
+		fake_vmcs_set(GUEST_PENDING_DEBUG_EXCEPTIONS, 0);
+		if (nmi)
+			assert_int_equal(entry(), INTR_INFO_VALID | INTR_TYPE_NMI | VECTOR_NMI);
+		assert_int_equal(entry(), external(0x61));
+	}
+}
+
 /* Claim: an exception alone asks for no window. */
 static void event_alone(void **state)
 {
@@ -375,6 +409,7 @@ int main(void)
 		cmocka_unit_test_setup(interrupt, rig_start),
 		cmocka_unit_test_setup(blocked, rig_start),
 		cmocka_unit_test_setup(event_first, rig_start),
+		cmocka_unit_test_setup(step_first, rig_start),
 		cmocka_unit_test_setup(event_alone, rig_start),
 		cmocka_unit_test_setup(two_interrupts, rig_start),
 		cmocka_unit_test_setup(pic_and_lapic, rig_start),

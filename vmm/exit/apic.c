@@ -21,9 +21,19 @@ enum outcome exit_apic_access(struct vcpu *vcpu)
 			    type == APIC_ACCESS_WRITE);
 }
 
-/* A write that the processor has done in the page, as far as it can: RIP is behind it. */
+static inline void take_traps(struct vcpu *vcpu)
+{
+	if (unlikely(vmcs_read(GUEST_PENDING_DEBUG_EXCEPTIONS) & PENDING_DEBUG_DUE))
+		vcpu_debug_trap(vcpu, false);
+}
+
+/*
+ * A write that the processor has done in the page, as far as it can: RIP is behind it, and traps are pending. What is
+ * written may let an interrupt in, so they have to be taken now.
+ */
 enum outcome exit_apic_write(struct vcpu *vcpu)
 {
+	take_traps(vcpu);
 	vlapic_page_written(&vcpu->lapic, vcpu->exit_qualification & APIC_ACCESS_OFFSET);
 	return OUTCOME_RESUME;
 }
@@ -31,6 +41,7 @@ enum outcome exit_apic_write(struct vcpu *vcpu)
 /* The EOI of a level-triggered vector: the processor has done it all but for the I/O APIC. */
 enum outcome exit_virtualized_eoi(struct vcpu *vcpu)
 {
+	take_traps(vcpu);
 	vlapic_eoi_done(&vcpu->lapic, (u8)vcpu->exit_qualification);
 	return OUTCOME_RESUME;
 }

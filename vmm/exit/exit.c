@@ -69,7 +69,7 @@ static void reflect_debug_exception(struct vcpu *vcpu, u32 info)
 {
 	u64 bits = vmcs_read(EXIT_QUALIFICATION);
 
-	write_dr6((read_dr6() & ~0xfULL) | (bits & 0x600f) | 0xffff0ff0);
+	vcpu_debug_state(bits);
 	if (bits & BIT(13)) /* general detect: the handler may use the debug registers */
 		vmcs_write(GUEST_DR7, vmcs_read(GUEST_DR7) & ~BIT(13));
 	if ((info & INTR_INFO_TYPE) == INTR_TYPE_PRIV_SW_EXCEPTION) {

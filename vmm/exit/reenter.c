@@ -11,45 +11,56 @@
 #include "vmm/vm/vm.h"
 #include "vmx/controls.h"
 
+#define SHADOWS (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS)
+
+/*
+ * What the end of an instruction may bring about: TF asks for a trap behind it; RF has held a breakpoint on it back,
+ * and ends with it; the shadow of a MOV SS, which ends, has held back those on the MOV SS. SDM, "Instruction-Breakpoint
+ * Exception Condition", "Pending Debug Exceptions". The last one is told in a bit of RFLAGS that is always 0.
+ */
+#define ENDED_MOV_SS BIT(15)
+#define ENDED_ODDLY  (RFLAGS_TF | RFLAGS_RF | ENDED_MOV_SS)
+
 /*
  * The instruction at RIP, of @length bytes, is done: go on behind it, out of the shadow of an STI or MOV SS
- * before it. What else its end means is in RFLAGS, the value: see ends_oddly. In every exit's way: a call less.
+ * before it. RFLAGS, and ENDED_MOV_SS; ENDED_ODDLY in it is the caller's to see to. In every exit's way: a call less.
  */
 static inline u64 advance(u64 length)
 {
-	const u64 shadow = BLOCKING_BY_STI | BLOCKING_BY_MOV_SS;
 	u64 blocking = vmcs_read(GUEST_INTERRUPTIBILITY_STATE);
 
 	vmcs_write(GUEST_RIP, vmcs_read(GUEST_RIP) + length);
-	if (unlikely(blocking & shadow))
-		vmcs_write(GUEST_INTERRUPTIBILITY_STATE, blocking & ~shadow);
+	if (unlikely(blocking & SHADOWS)) {
+		vmcs_write(GUEST_INTERRUPTIBILITY_STATE, blocking & ~SHADOWS);
+		if (unlikely(blocking & BLOCKING_BY_MOV_SS))
+			return vmcs_read(GUEST_RFLAGS) | ENDED_MOV_SS;
+	}
 	return vmcs_read(GUEST_RFLAGS);
 }
 
-/*
- * TF asks for a trap behind the instruction, or RF has held a breakpoint on it back, which ends with it: one test for
- * both. SDM, "Instruction-Breakpoint Exception Condition".
- */
-static inline bool ends_oddly(u64 rflags)
+/* Whoever has something for the vCPU need not interrupt this CPU: it looks before the next entry. */
+static void leave_guest(struct vcpu *vcpu)
 {
-	return unlikely(rflags & (RFLAGS_TF | RFLAGS_RF));
+	atomic_store_explicit(&vcpu->mode, VCPU_OUT, memory_order_relaxed);
 }
 
-static void end_oddly(u64 rflags)
+/* It may have a trap to take: not without a look. */
+static __noinline void end_in_trap(u64 flags)
 {
-	vmcs_write(GUEST_RFLAGS, rflags & ~RFLAGS_RF);
-	if (rflags & RFLAGS_TF)
-		vcpu_single_step();
+	struct vcpu *vcpu = this_cpu()->vcpu;
+
+	leave_guest(vcpu);
+	vcpu_debug_trap(vcpu, flags & RFLAGS_TF);
 }
 
-/* Such an exit is a fault to the processor, and has saved RF as 1. SDM, "Saving RIP, RSP, RFLAGS, and SSP". */
+/* The exit of such an access is a fault, and has saved RF as 1. SDM, "Saving RIP, RSP, RFLAGS, and SSP". */
 void exit_advance(u64 length)
 {
-	u64 rflags = advance(length);
+	u64 flags = advance(length);
 
-	vmcs_write(GUEST_RFLAGS, rflags & ~RFLAGS_RF);
-	if (unlikely(rflags & RFLAGS_TF))
-		vcpu_single_step();
+	vmcs_write(GUEST_RFLAGS, flags & ~(RFLAGS_RF | ENDED_MOV_SS));
+	if (unlikely(flags & (RFLAGS_TF | ENDED_MOV_SS)))
+		end_in_trap(flags);
 }
 
 /*
@@ -73,12 +84,6 @@ static void requeue_event(struct vcpu *vcpu, u32 info)
 		vcpu->event.length = vmcs_read32(VM_EXIT_INSTRUCTION_LENGTH);
 		break;
 	}
-}
-
-/* Whoever has something for the vCPU need not interrupt this CPU: it looks before the next entry. */
-static void leave_guest(struct vcpu *vcpu)
-{
-	atomic_store_explicit(&vcpu->mode, VCPU_OUT, memory_order_relaxed);
 }
 
 /*
@@ -182,9 +187,12 @@ static inline struct guest_regs *look_first(struct vcpu *vcpu)
 	return NULL;
 }
 
-static __noinline struct guest_regs *end_first(struct vcpu *vcpu, u64 rflags)
+static __noinline struct guest_regs *end_first(struct vcpu *vcpu, u64 flags)
 {
-	end_oddly(rflags);
+	if (flags & RFLAGS_RF)
+		vmcs_write(GUEST_RFLAGS, flags & ~(RFLAGS_RF | ENDED_MOV_SS));
+	if (flags & (RFLAGS_TF | ENDED_MOV_SS))
+		end_in_trap(flags);
 	return look_first(vcpu);
 }
 
@@ -192,10 +200,10 @@ static __noinline struct guest_regs *end_first(struct vcpu *vcpu, u64 rflags)
 static __noinline struct guest_regs *look_after(struct vcpu *vcpu, enum outcome outcome)
 {
 	if (outcome & OUTCOME_ADVANCE_BIT) {
-		u64 rflags = advance(vmcs_read(VM_EXIT_INSTRUCTION_LENGTH));
+		u64 flags = advance(vmcs_read(VM_EXIT_INSTRUCTION_LENGTH));
 
-		if (ends_oddly(rflags))
-			return end_first(vcpu, rflags);
+		if (unlikely(flags & ENDED_ODDLY))
+			return end_first(vcpu, flags);
 	}
 	return look_first(vcpu);
 }
@@ -212,10 +220,10 @@ TWICE struct guest_regs *reenter(struct vcpu *vcpu, u64 tsc, u64 reason, struct 
 		inside_exit(view, vcpu, tsc);
 	outcome = handle(vcpu, reason);
 	if (likely(outcome == OUTCOME_DONE)) {
-		u64 rflags = advance(vmcs_read(VM_EXIT_INSTRUCTION_LENGTH));
+		u64 flags = advance(vmcs_read(VM_EXIT_INSTRUCTION_LENGTH));
 
-		if (ends_oddly(rflags))
-			return end_first(vcpu, rflags);
+		if (unlikely(flags & ENDED_ODDLY))
+			return end_first(vcpu, flags);
 	} else if (outcome != OUTCOME_REENTER) {
 		return look_after(vcpu, outcome);
 	}

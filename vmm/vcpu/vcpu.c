@@ -192,15 +192,3 @@ int vcpu_init(struct vcpu *vcpu, const struct exit_ways *exits)
 	vcpu->mode = VCPU_BLOCKED;
 	return 0;
 }
-
-/*
- * What the processor does at the end of an instruction: RIP moves on, the blocking by STI and MOV SS
- * ends, and with RFLAGS.TF there is a single-step trap (unless DEBUGCTL.BTF wants branches only).
- * SDM, "Interruptibility State", "Pending Debug Exceptions".
- */
-void vcpu_single_step(void)
-{
-	if (!(vmcs_read(GUEST_IA32_DEBUGCTL) & DEBUGCTL_BTF))
-		vmcs_write(GUEST_PENDING_DEBUG_EXCEPTIONS,
-			   vmcs_read(GUEST_PENDING_DEBUG_EXCEPTIONS) | PENDING_DEBUG_BS);
-}

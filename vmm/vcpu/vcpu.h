@@ -200,8 +200,19 @@ void vcpu_inject_gp(struct vcpu *vcpu);
 void vcpu_inject_ud(struct vcpu *vcpu);
 void vcpu_inject_page_fault(struct vcpu *vcpu, u64 address, u32 error); /* and CR2 */
 
-/* An instruction was done with TF set: a debug exception is pending, unless TF is for branches only. */
-void vcpu_single_step(void);
+/* --- debug exceptions (vcpu_debug.c) --- */
+
+/* A #DB is on its way, for @causes as DR6 has them: DR6 and DEBUGCTL as its handler finds them. */
+void vcpu_debug_state(u64 causes);
+
+/*
+ * An instruction was done, by the VMM with TF set if @step: queue the #DB that is pending behind it, if one is. It is a single step
+ * (unless TF is for branches only), or a breakpoint that a MOV SS has held back, or both.
+ */
+void vcpu_debug_trap(struct vcpu *vcpu, bool step);
+
+/* Has the exit left a single step pending? It goes before interrupts. With @rflags, the guest's, this costs a test. */
+bool vcpu_trap_pending(u64 rflags);
 
 /* The guest's local APIC has another mode now, or may have. @vcpu is loaded. */
 void vcpu_apic_mode_changed(struct vcpu *vcpu);

@@ -93,10 +93,23 @@ bool vcpu_has_work(struct vcpu *vcpu)
 	return vcpu->halted_if && (vcpu_pic_pending(vcpu) || vlapic_pending(&vcpu->lapic) >= 0);
 }
 
+/* IF, and no shadow of an STI or MOV SS. */
+static inline bool unblocked(u64 rflags)
+{
+	return (rflags & RFLAGS_IF) &&
+	       !(vmcs_read(GUEST_INTERRUPTIBILITY_STATE) & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS));
+}
+
+static __noinline bool unblocked_stepping(u64 rflags)
+{
+	return unblocked(rflags) && !vcpu_trap_pending(rflags);
+}
+
 bool vcpu_interruptible(void)
 {
-	return (vmcs_read(GUEST_RFLAGS) & RFLAGS_IF) &&
-	       !(vmcs_read(GUEST_INTERRUPTIBILITY_STATE) & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS));
+	u64 rflags = vmcs_read(GUEST_RFLAGS);
+
+	return unlikely(rflags & RFLAGS_TF) ? unblocked_stepping(rflags) : unblocked(rflags);
 }
 
 void vcpu_entry_event(struct vcpu_entry *entry, u32 type, u8 vector)

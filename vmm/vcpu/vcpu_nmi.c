@@ -41,7 +41,8 @@ static void inject_without_virtual_nmis(struct vcpu *vcpu, struct vcpu_entry *en
 	if (vcpu->nmi_in_service && vcpu_interruptible())
 		vcpu->nmi_in_service = false;
 	if (vcpu->nmi_pending && !vcpu->nmi_in_service && !entry->event &&
-	    !(blocking & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS))) {
+	    !(blocking & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS)) &&
+	    !vcpu_trap_pending(vmcs_read(GUEST_RFLAGS))) {
 		give(vcpu, entry);
 		vcpu->nmi_in_service = true;
 	}
@@ -64,7 +65,8 @@ void vcpu_inject_nmi(struct vcpu *vcpu, struct vcpu_entry *entry)
 	 */
 	if (blocking & BLOCKING_BY_STI)
 		entry->windows |= CPU_INTERRUPT_WINDOW_EXITING;
-	else if (entry->event || (blocking & (BLOCKING_BY_MOV_SS | BLOCKING_BY_NMI)))
+	else if (entry->event || (blocking & (BLOCKING_BY_MOV_SS | BLOCKING_BY_NMI)) ||
+		 vcpu_trap_pending(vmcs_read(GUEST_RFLAGS)))
 		entry->windows |= CPU_NMI_WINDOW_EXITING;
 	else
 		give(vcpu, entry);

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Debug exceptions that the VMM owes its guest: at the end of an instruction that was done in the processor's place,
+ * and those whose exit it takes. They are queued like any other exception, and not left to the processor as pending
+ * debug exceptions: an entry that brings an interrupt would drop those, and a HLT would sleep over them. SDM, "Delivery
+ * of Pending Debug Exceptions after VM Entry".
+ */
+#include "vmm/vcpu/vcpu_irq.h"
+#include "vmx/controls.h"
+
+/* B0-B3, BD and BS, where the exit qualification and the pending debug exceptions have them, too. */
+#define DR6_CAUSES      0x600fULL
+#define DR6_BREAKPOINTS 0xfULL
+#define DR6_FIXED       0xffff0ff0ULL
+
+/* SDM, "Single-Stepping on Branches": each debug exception clears BTF; and its exit has not done it. */
+void vcpu_debug_state(u64 causes)
+{
+	u64 debugctl = vmcs_read(GUEST_IA32_DEBUGCTL);
+
+	write_dr6((read_dr6() & ~DR6_BREAKPOINTS) | (causes & DR6_CAUSES) | DR6_FIXED);
+	if (unlikely(debugctl & DEBUGCTL_BTF))
+		vmcs_write(GUEST_IA32_DEBUGCTL, debugctl & ~DEBUGCTL_BTF);
+}
+
+void vcpu_debug_trap(struct vcpu *vcpu, bool step)
+{
+	u64 pending = vmcs_read(GUEST_PENDING_DEBUG_EXCEPTIONS);
+
+	if (step && !(vmcs_read(GUEST_IA32_DEBUGCTL) & DEBUGCTL_BTF))
+		pending |= PENDING_DEBUG_BS;
+	if (!(pending & PENDING_DEBUG_DUE))
+		return;
+	vmcs_write(GUEST_PENDING_DEBUG_EXCEPTIONS, 0);
+	vcpu_debug_state(pending);
+	vcpu_inject_debug(vcpu);
+}
+
+/* (A data breakpoint on a store to the TPR alone could be pending without TF: it is not worth a read at each injection.) */
+bool vcpu_trap_pending(u64 rflags)
+{
+	return unlikely(rflags & RFLAGS_TF) &&
+	       (vmcs_read(GUEST_PENDING_DEBUG_EXCEPTIONS) & PENDING_DEBUG_DUE);
+}
