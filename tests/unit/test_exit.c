@@ -298,6 +298,38 @@ static void icebp(void **state)
 	assert_int_equal(fake_vmcs_get(VM_ENTRY_INSTRUCTION_LENGTH), RIG_LENGTH);
 }
 
+/*
+ * Claim: a #DB in a shadow, with TF or without, is injected by an entry that passes: a step is pending there if, and only
+ * if, TF asks for one; INT1 leaves no shadow. NMIs stay blocked.
+ */
+static void debug_in_shadow(void **state)
+{
+	static const u64 shadows[] = { 0, BLOCKING_BY_STI, BLOCKING_BY_MOV_SS };
+	static const u32 types[] = { INTR_TYPE_HW_EXCEPTION, INTR_TYPE_PRIV_SW_EXCEPTION };
+
+	for (unsigned int i = 0; i < 24; i++) {
+		u64 shadow = shadows[i / 8], tf = i & 1 ? RFLAGS_TF : 0;
+		u64 btf = i & 2 ? DEBUGCTL_BTF : 0, blocking;
+		u32 type = types[i >> 2 & 1];
+
+		rig_start(state);
+		fake_vmcs_set(GUEST_INTERRUPTIBILITY_STATE, shadow | BLOCKING_BY_NMI);
+		fake_vmcs_set(GUEST_RFLAGS, RFLAGS_FIXED | RFLAGS_IF | tf);
+		fake_vmcs_set(GUEST_IA32_DEBUGCTL, btf);
+		fake_vmcs_set(VM_EXIT_INTERRUPTION_INFO, INTR_INFO_VALID | type | VECTOR_DB);
+		assert_true(rig_exit(EXIT_EXCEPTION_OR_NMI, 0));
+		assert_int_equal(rig_vcpu.event.info, INTR_INFO_VALID | type | VECTOR_DB);
+		blocking = fake_vmcs_get(GUEST_INTERRUPTIBILITY_STATE);
+		assert_true(blocking & BLOCKING_BY_NMI);
+		if (type == INTR_TYPE_PRIV_SW_EXCEPTION)
+			assert_int_equal(blocking, BLOCKING_BY_NMI);
+		if (blocking & shadow)
+			assert_int_equal(fake_vmcs_get(GUEST_PENDING_DEBUG_EXCEPTIONS),
+					 tf ? PENDING_DEBUG_BS : 0);
+		assert_int_equal(fake_vmcs_get(GUEST_IA32_DEBUGCTL), 0);
+	}
+}
+
 static struct cpuid_regs some_cpuid(u32 leaf, u32 subleaf)
 {
 	return (struct cpuid_regs){ leaf + 1, subleaf + 2, 3, 4 };
@@ -586,6 +618,7 @@ int main(void)
 		cmocka_unit_test_setup(stale_vectoring, rig_start),
 		cmocka_unit_test_setup(exceptions, rig_start),
 		cmocka_unit_test_setup(icebp, rig_start),
+		cmocka_unit_test_setup(debug_in_shadow, rig_start),
 		cmocka_unit_test_setup(cpuid_exit, rig_start),
 		cmocka_unit_test_setup(at_once, rig_start),
 		cmocka_unit_test_setup(pause_loop, rig_start),

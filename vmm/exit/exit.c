@@ -62,7 +62,8 @@ static enum outcome exit_external_interrupt(struct vcpu *vcpu)
 
 /*
  * A #DB exit has not changed DR6 and DR7 yet. INT1 (ICEBP) comes as a privileged software exception,
- * with RIP still at the instruction: it goes back as one, with its length.
+ * with RIP still at the instruction: it goes back as one, with its length; the shadow before it, which was for it,
+ * is over.
  * SDM, "Exit Qualification for Debug Exceptions".
  */
 static void reflect_debug_exception(struct vcpu *vcpu, u32 info)
@@ -75,9 +76,13 @@ static void reflect_debug_exception(struct vcpu *vcpu, u32 info)
 	if ((info & INTR_INFO_TYPE) == INTR_TYPE_PRIV_SW_EXCEPTION) {
 		vcpu->event.info = INTR_INFO_VALID | INTR_TYPE_PRIV_SW_EXCEPTION | VECTOR_DB;
 		vcpu->event.length = vmcs_read32(VM_EXIT_INSTRUCTION_LENGTH);
+		vmcs_write(GUEST_INTERRUPTIBILITY_STATE,
+			   vmcs_read(GUEST_INTERRUPTIBILITY_STATE) &
+				   ~(BLOCKING_BY_STI | BLOCKING_BY_MOV_SS));
 		return;
 	}
 	vcpu_inject_debug(vcpu);
+	vcpu_debug_in_shadow();
 }
 
 /*

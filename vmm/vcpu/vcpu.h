@@ -205,6 +205,9 @@ void vcpu_inject_page_fault(struct vcpu *vcpu, u64 address, u32 error); /* and C
 /* A #DB is on its way, for @causes as DR6 has them: DR6 and DEBUGCTL as its handler finds them. */
 void vcpu_debug_state(u64 causes);
 
+/* A #DB whose exit it was is queued: see that the entry passes if it was in the shadow of STI or MOV SS. */
+void vcpu_debug_in_shadow(void);
+
 /*
  * An instruction was done, by the VMM with TF set if @step: queue the #DB that is pending behind it, if one is. It is a single step
  * (unless TF is for branches only), or a breakpoint that a MOV SS has held back, or both.

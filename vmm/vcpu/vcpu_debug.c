@@ -23,6 +23,21 @@ void vcpu_debug_state(u64 causes)
 		vmcs_write(GUEST_IA32_DEBUGCTL, debugctl & ~DEBUGCTL_BTF);
 }
 
+/*
+ * In a shadow an entry insists on a pending step where TF is set, which the exit of a #DB has not left. The instruction
+ * before, STI, MOV SS or POP SS, cannot have set TF, so there is one; the #DB that is injected takes it along. SDM,
+ * "Checks on Guest Non-Register State".
+ */
+void vcpu_debug_in_shadow(void)
+{
+	u64 pending = vmcs_read(GUEST_PENDING_DEBUG_EXCEPTIONS);
+
+	if ((vmcs_read(GUEST_INTERRUPTIBILITY_STATE) & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS)) &&
+	    (vmcs_read(GUEST_RFLAGS) & RFLAGS_TF) &&
+	    !(vmcs_read(GUEST_IA32_DEBUGCTL) & DEBUGCTL_BTF))
+		vmcs_write(GUEST_PENDING_DEBUG_EXCEPTIONS, pending | PENDING_DEBUG_BS);
+}
+
 void vcpu_debug_trap(struct vcpu *vcpu, bool step)
 {
 	u64 pending = vmcs_read(GUEST_PENDING_DEBUG_EXCEPTIONS);
