@@ -81,7 +81,7 @@ static void windows(void **state)
 
 	(void)state;
 	second.cpu_controls = 0x100;
-	rig_vcpu.nmi_pending = true;
+	rig_vcpu.nmi_pending = 1;
 	fake_vmcs_set(GUEST_INTERRUPTIBILITY_STATE, BLOCKING_BY_NMI);
 	vcpu_inject(&rig_vcpu);
 	assert_int_equal(rig_vcpu.own.windows, window);
@@ -93,7 +93,7 @@ static void windows(void **state)
 	assert_int_equal(second.windows, window);
 	assert_int_equal(fake_vmcs_get(PRIMARY_CONTROLS), 0x100 | window);
 
-	rig_vcpu.nmi_pending = false;
+	rig_vcpu.nmi_pending = 0;
 	vcpu_inject(&rig_vcpu);
 	assert_int_equal(second.windows, 0);
 	assert_int_equal(rig_vcpu.own.windows, window); /* its VMCS still says so */

@@ -233,7 +233,7 @@ static void step_first(void **state)
 		fake_vmcs_set(GUEST_RFLAGS, RFLAGS_FIXED | RFLAGS_IF | RFLAGS_TF);
 		vlapic_post(&rig_vcpu.lapic, 0x61, false);
 		if (nmi)
-			vcpu_nmi(&rig_vcpu);
+			vcpu_nmi(&rig_vcpu, 1);
 		assert_true(rig_exit(EXIT_CPUID, 0));
 		assert_int_equal(entry(), INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION | VECTOR_DB);
 		assert_true(window());

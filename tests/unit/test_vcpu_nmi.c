@@ -68,6 +68,45 @@ static void one_in_service(void **state)
 	assert_int_equal(entry(), 0);
 }
 
+/* Claim: of several that come before the first is taken, two are: the second waits for the first one's IRET. */
+static void two_at_once(void **state)
+{
+	for (unsigned int sent = 1; sent <= 4; sent++) {
+		for (unsigned int apart = 0; apart < 2; apart++) {
+			rig_start(state);
+			for (unsigned int i = 0; i < sent; i++) {
+				rig_real_ops->nmi(&rig_vcpu);
+				if (apart)
+					vcpu_obey_requests(&rig_vcpu);
+			}
+			vcpu_obey_requests(&rig_vcpu);
+			assert_int_equal(entry(), NMI);
+			assert_int_equal(windows(), sent > 1 ? CPU_NMI_WINDOW_EXITING : 0);
+			in_handler(true);
+			assert_int_equal(entry(), 0);
+			in_handler(false);
+			assert_int_equal(entry(), sent > 1 ? NMI : 0);
+			in_handler(false);
+			assert_int_equal(entry(), 0);
+			assert_int_equal(windows(), 0);
+		}
+	}
+}
+
+/* Claim: one whose delivery an exit has interrupted is in service, although it is to come again. */
+static void in_delivery(void **state)
+{
+	(void)state;
+	rig_vcpu.event.info = NMI;
+	send_nmi();
+	send_nmi();
+	assert_int_equal(entry(), NMI);
+	in_handler(false);
+	assert_int_equal(entry(), NMI);
+	in_handler(false);
+	assert_int_equal(entry(), 0);
+}
+
 /* Claim: MOV SS holds it back until the NMI window; STI until the interrupt window, which no processor opens early. */
 static void shadows(void **state)
 {
@@ -135,6 +174,21 @@ static void iret_undone(void **state)
 	fake_vmcs_set(IDT_VECTORING_INFO, INTR_INFO_VALID | INTR_TYPE_EXTERNAL | 0x61);
 	assert_true(rig_exit(EXIT_EXCEPTION_OR_NMI, 0));
 	assert_int_equal(fake_vmcs_get(GUEST_INTERRUPTIBILITY_STATE), 0);
+}
+
+/* Claim: without them, too, two that come at once are two. */
+static void two_without(void **state)
+{
+	(void)state;
+	interrupts(false);
+	for (unsigned int i = 0; i < 3; i++)
+		rig_real_ops->nmi(&rig_vcpu);
+	vcpu_obey_requests(&rig_vcpu);
+	assert_int_equal(entry(), NMI);
+	assert_int_equal(entry(), 0);
+	interrupts(true);
+	assert_int_equal(entry(), NMI);
+	assert_int_equal(entry(), 0);
 }
 
 /* Claim: INIT forgets them, and who waits for a start-up IPI takes none. */
@@ -211,6 +265,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(at_once, rig_start),
 		cmocka_unit_test_setup(one_in_service, rig_start),
+		cmocka_unit_test_setup(two_at_once, rig_start),
+		cmocka_unit_test_setup(in_delivery, rig_start),
 		cmocka_unit_test_setup(shadows, rig_start),
 		cmocka_unit_test_setup(priorities, rig_start),
 		cmocka_unit_test_setup(halt, rig_start),
@@ -218,6 +274,7 @@ int main(void)
 		cmocka_unit_test_setup(init, rig_start),
 		cmocka_unit_test_setup(without, start_without),
 		cmocka_unit_test_setup(halt_without, start_without),
+		cmocka_unit_test_setup(two_without, start_without),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

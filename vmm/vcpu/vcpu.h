@@ -55,7 +55,8 @@ enum vcpu_mode {
 #define VCPU_REQ_INIT   0x1u
 #define VCPU_REQ_SIPI   0x2u /* its vector is in sipi_vector */
 #define VCPU_REQ_NMI    0x4u
-#define VCPU_REQ_UNHALT 0x8u /* its HLT ends, or, if it does not halt, its next one */
+#define VCPU_REQ_NMI_2  0x10u /* another one */
+#define VCPU_REQ_UNHALT 0x8u  /* its HLT ends, or, if it does not halt, its next one */
 
 /* Its MSRs that exit: msr.c. */
 struct vcpu_msrs {
@@ -82,7 +83,7 @@ struct vcpu {
 	bool halted;             /* HLT: waits for an interrupt */
 	bool halted_if;          /* RFLAGS.IF at that time: without it only an event ends it */
 	bool halted_nmi_blocked; /* and were NMIs blocked at that time? */
-	bool nmi_pending;        /* an NMI waits for its turn */
+	u8 nmi_pending;          /* so many NMIs wait for their turn: vcpu_nmi */
 	bool nmi_in_service;     /* one was given, without virtual NMIs: vcpu_nmi.c */
 	const struct vcpu_irq_ops *irq; /* how it gets its interrupts: vcpu_irq.h */
 	u32 exit_reason;                /* of the last exit, all 32 bits */
@@ -162,6 +163,9 @@ void vcpu_obey_requests(struct vcpu *vcpu);
 
 /* Ask for VCPU_REQ_* (@request), on any CPU. */
 void vcpu_request(struct vcpu *vcpu, unsigned int request);
+
+/* An NMI for it, on any CPU: two are told apart from one, as it has room for no more. */
+void vcpu_request_nmi(struct vcpu *vcpu);
 
 /* @vcpu has been given something (a request, a vector in its IRR): see to it that it looks. Any CPU. */
 void vcpu_kick(struct vcpu *vcpu);

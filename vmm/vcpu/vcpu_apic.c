@@ -32,7 +32,7 @@ static void on_kick(void *ctx)
 
 static void on_nmi(void *ctx)
 {
-	vcpu_request(ctx, VCPU_REQ_NMI);
+	vcpu_request_nmi(ctx);
 }
 
 /*

@@ -57,8 +57,11 @@ void vcpu_entry_event(struct vcpu_entry *entry, u32 type, u8 vector);
 
 /* --- NMIs (vcpu_nmi.c) --- */
 
-/* Latch an NMI: one waits at most, beside one in service. On the vCPU's own CPU. */
-void vcpu_nmi(struct vcpu *vcpu);
+/*
+ * @n NMIs have come. One is latched beside one in service; with none in service two can wait for their turn, the first
+ * to be taken at once and the other one to be latched then. The rest are lost, as on any processor. @vcpu is loaded.
+ */
+void vcpu_nmi(struct vcpu *vcpu, unsigned int n);
 
 /* An INIT: none is latched, none in service. */
 void vcpu_nmi_forget(struct vcpu *vcpu);
@@ -66,7 +69,7 @@ void vcpu_nmi_forget(struct vcpu *vcpu);
 /* One is latched, or in service: give it, or want the window that tells when it can be given, or has ended. */
 void vcpu_inject_nmi(struct vcpu *vcpu, struct vcpu_entry *entry);
 
-/* Does the latched NMI end this HLT? Noted by vcpu_nmi_halt when it began. */
+/* Does a latched NMI end this HLT? Noted by vcpu_nmi_halt when it began. */
 bool vcpu_nmi_wakes(const struct vcpu *vcpu);
 void vcpu_nmi_halt(struct vcpu *vcpu);
 

@@ -52,6 +52,13 @@ void vcpu_post(struct vcpu *vcpu)
 		host_post(cpu);
 }
 
+void vcpu_request_nmi(struct vcpu *vcpu)
+{
+	if (atomic_fetch_or(&vcpu->requests, VCPU_REQ_NMI) & VCPU_REQ_NMI)
+		atomic_fetch_or(&vcpu->requests, VCPU_REQ_NMI_2);
+	vcpu_kick(vcpu);
+}
+
 void vcpu_request(struct vcpu *vcpu, unsigned int request)
 {
 	atomic_fetch_or(&vcpu->requests, request);

@@ -16,20 +16,32 @@ static bool has_virtual_nmis(void)
 	return vmx_uses(&vmm.caps, VMX_VIRTUAL_NMIS);
 }
 
-void vcpu_nmi(struct vcpu *vcpu)
+/* One that is to be delivered again was taken, too. */
+static bool one_in_service(const struct vcpu *vcpu)
 {
-	vcpu->nmi_pending = true;
+	const u32 info = vcpu->event.info & (INTR_INFO_VALID | INTR_INFO_TYPE);
+
+	if (info == (INTR_INFO_VALID | INTR_TYPE_NMI))
+		return true;
+	return has_virtual_nmis() ? vmcs_read(GUEST_INTERRUPTIBILITY_STATE) & BLOCKING_BY_NMI
+				  : vcpu->nmi_in_service && !vcpu_interruptible();
+}
+
+/* SDM, "Handling Multiple NMIs". */
+void vcpu_nmi(struct vcpu *vcpu, unsigned int n)
+{
+	vcpu->nmi_pending = (u8)MIN(vcpu->nmi_pending + n, one_in_service(vcpu) ? 1u : 2u);
 }
 
 void vcpu_nmi_forget(struct vcpu *vcpu)
 {
-	vcpu->nmi_pending = false;
+	vcpu->nmi_pending = 0;
 	vcpu->nmi_in_service = false;
 }
 
 static void give(struct vcpu *vcpu, struct vcpu_entry *entry)
 {
-	vcpu->nmi_pending = false;
+	vcpu->nmi_pending--;
 	vcpu_entry_event(entry, INTR_TYPE_NMI, VECTOR_NMI);
 }
 
@@ -63,13 +75,15 @@ void vcpu_inject_nmi(struct vcpu *vcpu, struct vcpu_entry *entry)
 	 * Processors differ on whether blocking by STI holds an NMI window back: an exit with nothing
 	 * to do for it could repeat for ever. It implies IF = 1, so an interrupt window ends it as well.
 	 */
-	if (blocking & BLOCKING_BY_STI)
+	if (blocking & BLOCKING_BY_STI) {
 		entry->windows |= CPU_INTERRUPT_WINDOW_EXITING;
-	else if (entry->event || (blocking & (BLOCKING_BY_MOV_SS | BLOCKING_BY_NMI)) ||
-		 vcpu_trap_pending(vmcs_read(GUEST_RFLAGS)))
-		entry->windows |= CPU_NMI_WINDOW_EXITING;
-	else
+		return;
+	}
+	if (!entry->event && !(blocking & (BLOCKING_BY_MOV_SS | BLOCKING_BY_NMI)) &&
+	    !vcpu_trap_pending(vmcs_read(GUEST_RFLAGS)))
 		give(vcpu, entry);
+	if (vcpu->nmi_pending)
+		entry->windows |= CPU_NMI_WINDOW_EXITING;
 }
 
 void vcpu_nmi_halt(struct vcpu *vcpu)

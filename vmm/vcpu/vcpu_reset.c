@@ -128,6 +128,7 @@ void vcpu_obey_requests(struct vcpu *vcpu)
 		obey_sipi(vcpu);
 	if (requests & VCPU_REQ_UNHALT)
 		obey_unhalt(vcpu);
-	if ((requests & VCPU_REQ_NMI) && !vcpu->wait_sipi)
-		vcpu_nmi(vcpu);
+	if ((requests & (VCPU_REQ_NMI | VCPU_REQ_NMI_2)) && !vcpu->wait_sipi)
+		vcpu_nmi(vcpu,
+			 (requests & VCPU_REQ_NMI ? 1u : 0) + (requests & VCPU_REQ_NMI_2 ? 1u : 0));
 }
