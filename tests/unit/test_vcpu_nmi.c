@@ -176,6 +176,16 @@ static void iret_undone(void **state)
 	assert_int_equal(fake_vmcs_get(GUEST_INTERRUPTIBILITY_STATE), 0);
 }
 
+/* Claim: without virtual NMIs that bit is not looked at: what it would block are the machine's own. */
+static void iret_without(void **state)
+{
+	(void)state;
+	fake_vmcs_set(VM_EXIT_INTERRUPTION_INFO, INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION |
+							 INTR_INFO_NMI_UNBLOCKING_IRET | VECTOR_AC);
+	assert_true(rig_exit(EXIT_EXCEPTION_OR_NMI, 0));
+	assert_int_equal(fake_vmcs_get(GUEST_INTERRUPTIBILITY_STATE), 0);
+}
+
 /* Claim: without them, too, two that come at once are two. */
 static void two_without(void **state)
 {
@@ -274,6 +284,7 @@ int main(void)
 		cmocka_unit_test_setup(init, rig_start),
 		cmocka_unit_test_setup(without, start_without),
 		cmocka_unit_test_setup(halt_without, start_without),
+		cmocka_unit_test_setup(iret_without, start_without),
 		cmocka_unit_test_setup(two_without, start_without),
 	};
 

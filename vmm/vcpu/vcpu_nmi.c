@@ -100,6 +100,8 @@ bool vcpu_nmi_wakes(const struct vcpu *vcpu)
 
 void vcpu_nmi_reblock(struct vcpu *vcpu)
 {
+	if (!has_virtual_nmis())
+		return; /* then the bit says nothing, and blocking would be that of the machine's NMIs */
 	if (vcpu->event.info & INTR_INFO_VALID)
 		return; /* the exit came from a delivery, and what it says of an IRET is not defined */
 	vmcs_write(GUEST_INTERRUPTIBILITY_STATE,
