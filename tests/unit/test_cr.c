@@ -241,7 +241,8 @@ static void pdptes(void **state)
 	refused(0, CR0_PE | CR0_PG);
 	refused(4, CR4_PAE | CR4_PGE);
 	for (unsigned int bit = 0; bit < 64; bit++) {
-		bool reserved = bit == 1 || bit == 2 || (bit >= 5 && bit <= 8) || bit >= 52;
+		/* The fake processor has 46 bits of physical address. */
+		bool reserved = bit == 1 || bit == 2 || (bit >= 5 && bit <= 8) || bit >= 46;
 
 		put_pdptes(0x3000, 0x10001, BIT(bit) | 1, 0, 0);
 		if (reserved)

@@ -50,12 +50,21 @@ u64 cr4_seen(void)
 	return (vmcs_read(GUEST_CR4) & ~mask) | (vmcs_read(CR4_READ_SHADOW) & mask);
 }
 
+/* SDM, "PDPTE Registers": what has to be 0 in an entry that is present. */
+static u64 pdpte_reserved(const struct vcpu *vcpu)
+{
+	u32 width =
+		cpuid_find(&vcpu->cpuid, 0x80000008, 0)->regs.eax & 0xff; /* MAXPHYADDR: 32 to 52 */
+
+	return GENMASK(2, 1) | GENMASK(8, 5) | GENMASK(63, width);
+}
+
 /* SDM, "PAE Paging": the four entries are loaded when the mode or CR3 changes. */
 static bool load_pdptes(struct vcpu *vcpu, u64 cr0, u64 cr4)
 {
 	static const enum vmcs_field field[] = { GUEST_PDPTE0, GUEST_PDPTE1, GUEST_PDPTE2,
 						 GUEST_PDPTE3 };
-	u64 pdpte[4];
+	u64 pdpte[4], reserved = pdpte_reserved(vcpu);
 
 	if (!(cr0 & CR0_PG) || !(cr4 & CR4_PAE) || (vmcs_read(GUEST_IA32_EFER) & EFER_LMA))
 		return true;
@@ -63,8 +72,7 @@ static bool load_pdptes(struct vcpu *vcpu, u64 cr0, u64 cr4)
 			sizeof(pdpte)))
 		return false;
 	for (unsigned int i = 0; i < ARRAY_SIZE(pdpte); i++) {
-		if ((pdpte[i] & BIT(0)) &&
-		    (pdpte[i] & (GENMASK(2, 1) | GENMASK(8, 5) | GENMASK(63, 52))))
+		if ((pdpte[i] & BIT(0)) && (pdpte[i] & reserved))
 			return false;
 	}
 	for (unsigned int i = 0; i < ARRAY_SIZE(pdpte); i++)
