@@ -279,6 +279,25 @@ static void stopped_by_a_device(void **state)
 	assert_int_equal(rig_vm->end, VM_END_DEBUG_EXIT);
 }
 
+/* Claim: the status of the debug exit is all of what is written, not a byte of it. */
+static void debug_exit(void **state)
+{
+	static const struct {
+		u8 size;
+		u32 status;
+	} cases[] = { { 1, 0xef }, { 2, 0xcdef }, { 4, 0x89abcdef } };
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
+		rig_config.debug_exit = 0x7700;
+		setup(state);
+		rig_config.debug_exit = 0;
+		rig_vcpu.regs.rax = 0x89abcdef;
+		assert_false(rig_exit(EXIT_IO_INSTRUCTION, 0x7700ULL << 16 | (cases[i].size - 1u)));
+		assert_int_equal(rig_vm->end, VM_END_DEBUG_EXIT);
+		assert_int_equal(rig_vm->debug_exit, cases[i].status);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -290,6 +309,7 @@ int main(void)
 		cmocka_unit_test_setup(index_wraps, setup),
 		cmocka_unit_test_setup(page_faults, setup),
 		cmocka_unit_test_setup(stopped_by_a_device, setup),
+		cmocka_unit_test_setup(debug_exit, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

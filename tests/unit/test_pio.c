@@ -77,6 +77,19 @@ static void straddling(void **state)
 	assert_string_equal(b.log, "r0.1 r1.1 w0.1=bb ");
 }
 
+/* Claim: a device that takes writes whole gets all bytes of one that begins there, and none of another one's. */
+static void never_split(void **state)
+{
+	(void)state;
+	bus.range[3].whole = true;
+	pio_write(&bus, 0, 4, 0x100);
+	pio_write(&bus, 0, 2, 0xabcd);
+	pio_write(&bus, 1, 2, 0x1234);
+	assert_string_equal(bottom.log, "w0.4=100 w0.2=abcd ");
+	pio_write(&bus, 0xffff, 2, 0xbbaa);
+	assert_string_equal(top.log, "w1.1=aa ");
+}
+
 /* Claim: one that begins or ends where nothing is reads ones there and still reaches the rest. */
 static void into_nothing(void **state)
 {
@@ -163,6 +176,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(whole, setup),
 		cmocka_unit_test_setup(straddling, setup),
+		cmocka_unit_test_setup(never_split, setup),
 		cmocka_unit_test_setup(into_nothing, setup),
 		cmocka_unit_test_setup(wrap, setup),
 		cmocka_unit_test_setup(set_up, setup),

@@ -15,7 +15,9 @@ struct pio_range *pio_register(struct pio_bus *bus, u16 base, u16 len, const str
 	}
 	if (bus->ranges == PIO_RANGES)
 		panic("no room for the ports of %s", name);
-	*range = (struct pio_range){ base, len, ops, dev, name, 0 };
+	*range = (struct pio_range){
+		.base = base, .len = len, .ops = ops, .dev = dev, .name = name
+	};
 	bus->ranges++;
 	return range;
 }
@@ -67,7 +69,7 @@ void pio_write(struct pio_bus *bus, u16 port, u8 size, u32 value)
 {
 	struct pio_range *r = pio_find(bus, port);
 
-	if (r && (u32)port - r->base + size <= r->len) {
+	if (r && ((u32)port - r->base + size <= r->len || r->whole)) {
 		r->accesses++;
 		r->ops->write(r->dev, (u16)(port - r->base), size, value & size_mask(size));
 		return;

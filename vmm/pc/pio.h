@@ -14,6 +14,7 @@ struct pio_range {
 	const struct pio_ops *ops;
 	void *dev;
 	const char *name;
+	bool whole;   /* a write that begins in it is not split, however far it goes */
 	u64 accesses; /* for the table of exits */
 };
 
@@ -38,7 +39,7 @@ struct pio_range *pio_register(struct pio_bus *bus, u16 base, u16 len, const str
  */
 void pio_move(struct pio_bus *bus, struct pio_range *range, u16 base, u16 len);
 
-/* An access of @size bytes (1, 2, 4). One that leaves its device's range is split into bytes. */
+/* An access of @size bytes (1, 2, 4). One that leaves its device's range is split into bytes (but see whole). */
 u32 pio_read(struct pio_bus *bus, u16 port, u8 size);
 void pio_write(struct pio_bus *bus, u16 port, u8 size, u32 value);
 

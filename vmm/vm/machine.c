@@ -200,6 +200,7 @@ int machine_init(struct vm *vm, u64 epoch)
 	mmio_register(&vm->mmio, VIOAPIC_MMIO_BASE, VIOAPIC_MMIO_SIZE, &ioapic_mmio, &vm->ioapic,
 		      "ioapic");
 	if (vm->config->debug_exit)
-		pio_register(pio, vm->config->debug_exit, 1, &debug_exit_pio, vm, "debug-exit");
+		pio_register(pio, vm->config->debug_exit, 1, &debug_exit_pio, vm, "debug-exit")
+			->whole = true; /* of a status no byte is lost */
 	return 0;
 }

@@ -30,7 +30,7 @@ void report_result(bool ok, const char *fmt, ...) __format(2, 3);
 /* A line on COM1 that begins with the guest's name. */
 void say(const char *fmt, ...) __format(1, 2);
 
-/* End now. The debug-exit port takes a byte. */
+/* End now. */
 void finish(u32 status) __noreturn;
 extern unsigned int passed, failed;
 
