@@ -109,6 +109,8 @@ static void failed_entry(void **state)
 		rig_vcpu.regs.rax = 0x1234;
 		assert_false(rig_exit(reason | EXIT_REASON_ENTRY_FAILURE, 0));
 		assert_stopped(vmx_exit_reason_name(reason));
+		/* That one is the machine's, whose handler does not come back. */
+		assert_int_equal(fake_x86.machine_checks, reason == EXIT_ENTRY_MACHINE_CHECK);
 		assert_int_equal(rig_vcpu.regs.rax, 0x1234);
 		assert_false(rig_advanced());
 	}

@@ -126,10 +126,13 @@ static enum outcome exit_ept_misconfiguration(struct vcpu *vcpu)
 	return OUTCOME_STOP;
 }
 
+/* A machine check that strikes in an entry is the machine's, as it is in the guest: the VM has done nothing. */
 enum outcome exit_entry_failure(struct vcpu *vcpu)
 {
 	unsigned int reason = vcpu->exit_reason & EXIT_REASON_BASIC;
 
+	if (reason == EXIT_ENTRY_MACHINE_CHECK)
+		raise_machine_check(); /* does not come back */
 	vm_stop(vcpu->vm, VM_END_CRASH, "%s: %s", vmx_exit_reason_name(reason),
 		reason == EXIT_ENTRY_GUEST_STATE ? vmx_guest_state_fault(&vmm.caps) : "");
 	return OUTCOME_STOP;
