@@ -311,6 +311,37 @@ TEXT(step_hlt, TF_ON "sti\n z_sti: hlt\n z_hlt: nop\n z_hlt_end: nop");
 TEXT(movss_ipi, "sti\n mov $0x40061, %edx\n mov $0xfee00300, %eax\n mov selector, %ss\n"
 		"mov %edx, (%rax)\n z_movss: cli");
 
+TEXT(step_outs, TF_ON "x_outs: rep outsb\n x_behind: nop\n x_end: nop");
+TEXT(break_outs, "x_break: rep outsb\n nop");
+
+static void run_outs(void (*run)(void), u64 count)
+{
+	__asm__ volatile("call *%2"
+			 : "+c"(count)
+			 : "S"(selector), "r"(run), "d"(0x80)
+			 : "memory", "cc");
+}
+
+/* A step over a repeated instruction is one over each element; a breakpoint on it is met once. */
+static void check_repeated(void)
+{
+	extern const u8 x_outs[], x_end[], x_break[];
+	unsigned int here = 0;
+
+	start(x_end);
+	run_outs(step_outs, 4);
+	for (unsigned int i = 0; i < log.n; i++)
+		here += log.rip[i] == (u64)(uintptr_t)x_outs;
+	report(here == 3, "steps over REP OUTS of 4: %u at it, %u in all", here, log.n);
+	start(NULL);
+	write_dr0((u64)(uintptr_t)x_break);
+	write_dr7(0x401);
+	run_outs(break_outs, 200);
+	write_dr7(0x400);
+	report(log.n == 1 && log.rip[0] == (u64)(uintptr_t)x_break,
+	       "a breakpoint on REP OUTS of 200: %u times", log.n);
+}
+
 /* What is sent or comes while a single instruction is stepped over does not displace its trap. */
 static void check_step_and_interrupt(void)
 {
@@ -411,6 +442,7 @@ void guest_main(void)
 	check_breakpoint_behind();
 	check_step_and_interrupt();
 	check_shadows();
+	check_repeated();
 	in_handler_cpuid = 1;
 	check_steps();
 }

@@ -279,6 +279,44 @@ static void stopped_by_a_device(void **state)
 	assert_int_equal(rig_vm->end, VM_END_DEBUG_EXIT);
 }
 
+/*
+ * Claim: a step over a repeated instruction traps behind each element, at the instruction until the last one; and each
+ * time that it is to go on there, its own breakpoint is behind it.
+ */
+static void stepped(void **state)
+{
+	u32 db = INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION | VECTOR_DB;
+
+	(void)state;
+	rig_vcpu.regs.rcx = 3;
+	rig_vcpu.regs.rsi = BUFFER;
+	fake_vmcs_set(GUEST_RFLAGS, RFLAGS_FIXED | RFLAGS_TF);
+	fake_vmcs_set(GUEST_INTERRUPTIBILITY_STATE, BLOCKING_BY_MOV_SS);
+	fake_vmcs_set(GUEST_PENDING_DEBUG_EXCEPTIONS, PENDING_DEBUG_BS);
+	for (unsigned int left = 3; left; left--) {
+		rig_vcpu.event.info = 0;
+		string(STRING | REP, 1, ADDRESS_32, rig_vcpu.regs.rsi);
+		assert_int_equal(rig_vcpu.regs.rcx, left - 1);
+		assert_int_equal(dev.outs, 4 - left);
+		assert_int_equal(rig_vcpu.event.info, db);
+		assert_int_equal(fake_x86.dr6, 0xffff4ff0);
+		assert_int_equal(rig_advanced(), left == 1);
+		assert_int_equal(fake_vmcs_get(GUEST_RFLAGS),
+				 RFLAGS_FIXED | RFLAGS_TF | (left > 1 ? RFLAGS_RF : 0));
+		assert_int_equal(fake_vmcs_get(GUEST_INTERRUPTIBILITY_STATE), 0);
+		assert_int_equal(fake_vmcs_get(GUEST_PENDING_DEBUG_EXCEPTIONS), 0);
+	}
+
+	rig_vcpu.event.info = 0;
+	rig_vcpu.regs.rcx = 100;
+	rig_vcpu.regs.rsi = BUFFER;
+	fake_vmcs_set(GUEST_RFLAGS, RFLAGS_FIXED);
+	string(STRING | REP, 1, ADDRESS_32, BUFFER);
+	assert_int_equal(rig_vcpu.regs.rcx, 36);
+	assert_int_equal(fake_vmcs_get(GUEST_RFLAGS), RFLAGS_FIXED | RFLAGS_RF);
+	assert_no_exception();
+}
+
 /* Claim: the status of the debug exit is all of what is written, not a byte of it. */
 static void debug_exit(void **state)
 {
@@ -309,6 +347,7 @@ int main(void)
 		cmocka_unit_test_setup(index_wraps, setup),
 		cmocka_unit_test_setup(page_faults, setup),
 		cmocka_unit_test_setup(stopped_by_a_device, setup),
+		cmocka_unit_test_setup(stepped, setup),
 		cmocka_unit_test_setup(debug_exit, setup),
 	};
 

@@ -117,12 +117,14 @@ static enum outcome io_string(struct vcpu *vcpu, const struct io_access *io)
 	static const u8 address_sizes[8] = { 2, 4, 8, 8, 8, 8, 8, 8 };
 	struct guest_regs *g = &vcpu->regs;
 	u8 address_size = address_sizes[vmcs_read(VM_EXIT_INSTRUCTION_INFO) >> 7 & 7];
-	s64 step = vmcs_read(GUEST_RFLAGS) & BIT(10) ? -(s64)io->size : io->size;
+	u64 rflags = vmcs_read(GUEST_RFLAGS);
+	s64 step = rflags & BIT(10) ? -(s64)io->size : io->size;
+	unsigned int burst = rflags & RFLAGS_TF ? 1 : IO_STRING_BURST;
 	u64 linear = vmcs_read(GUEST_LINEAR_ADDRESS);
 	u64 *index = io->in ? &g->rdi : &g->rsi, before;
 	struct gva_fault fault;
 
-	for (unsigned int n = 0; n < IO_STRING_BURST; n++) {
+	for (unsigned int n = 0; n < burst; n++) {
 		if (io->rep && !truncate(g->rcx, address_size))
 			return OUTCOME_ADVANCE;
 		if (unlikely(!is_canonical(linear))) {
@@ -147,7 +149,10 @@ static enum outcome io_string(struct vcpu *vcpu, const struct io_access *io)
 		if ((truncate(*index, address_size) > before) != (step > 0))
 			break;
 	}
-	return truncate(g->rcx, address_size) ? OUTCOME_RESUME : OUTCOME_ADVANCE;
+	if (!truncate(g->rcx, address_size))
+		return OUTCOME_ADVANCE;
+	vcpu_iteration_done(vcpu);
+	return OUTCOME_RESUME;
 }
 
 enum outcome exit_io(struct vcpu *vcpu)

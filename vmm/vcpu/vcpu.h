@@ -218,6 +218,12 @@ void vcpu_debug_in_shadow(void);
  */
 void vcpu_debug_trap(struct vcpu *vcpu, bool step);
 
+/*
+ * Iterations of a repeated instruction were done, not the last one, and one alone with TF set: it goes on where it is,
+ * past its breakpoint, and behind a trap if one is due.
+ */
+void vcpu_iteration_done(struct vcpu *vcpu);
+
 /* Has the exit left a single step pending? It goes before interrupts. With @rflags, the guest's, this costs a test. */
 bool vcpu_trap_pending(u64 rflags);
 

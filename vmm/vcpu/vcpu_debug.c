@@ -51,6 +51,19 @@ void vcpu_debug_trap(struct vcpu *vcpu, bool step)
 	vcpu_inject_debug(vcpu);
 }
 
+/* SDM, "Instruction-Breakpoint Exception Condition", of repeated string instructions. */
+void vcpu_iteration_done(struct vcpu *vcpu)
+{
+	const u64 shadows = BLOCKING_BY_STI | BLOCKING_BY_MOV_SS;
+	u64 blocking = vmcs_read(GUEST_INTERRUPTIBILITY_STATE), rflags = vmcs_read(GUEST_RFLAGS);
+
+	vmcs_write(GUEST_RFLAGS, rflags | RFLAGS_RF);
+	if (blocking & shadows)
+		vmcs_write(GUEST_INTERRUPTIBILITY_STATE, blocking & ~shadows);
+	if ((rflags & RFLAGS_TF) || (blocking & BLOCKING_BY_MOV_SS))
+		vcpu_debug_trap(vcpu, rflags & RFLAGS_TF);
+}
+
 /* (A data breakpoint on a store to the TPR alone could be pending without TF: it is not worth a read at each injection.) */
 bool vcpu_trap_pending(u64 rflags)
 {
