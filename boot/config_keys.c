@@ -278,6 +278,12 @@ static const struct config_word vm_console_words[] = {
 	{ NULL, 0 },
 };
 
+static const struct config_word unknown_access_words[] = {
+	{ "fault", UNKNOWN_ACCESS_FAULT },
+	{ "stop", UNKNOWN_ACCESS_STOP },
+	{ NULL, 0 },
+};
+
 #define FIELD(type, member) .offset = offsetof(type, member), .size = sizeof(((type *)0)->member)
 #define HOST(member)        FIELD(struct host_config, member)
 #define VM(member)          FIELD(struct vm_config, member)
@@ -315,6 +321,7 @@ static const struct config_key vm_keys[] = {
 	{ "hide", parse_hide, VM(hide) },
 	{ "debug-exit", parse_port, VM(debug_exit) },
 	{ "console", parse_word, VM(console), .words = vm_console_words },
+	{ "unknown-access", parse_word, VM(unknown_access), .words = unknown_access_words },
 	{ "disk", config_parse_disk, SEVERAL(disk, disks) },
 	{ "net", config_parse_net, SEVERAL(net, nets) },
 };

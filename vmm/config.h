@@ -34,6 +34,9 @@ enum config_interrupts { INTERRUPTS_AUTO, INTERRUPTS_SOFTWARE, INTERRUPTS_QUIET 
 enum config_selftest { SELFTEST_NO, SELFTEST_YES, SELFTEST_DRIVERS };
 enum config_restart { RESTART_NEVER, RESTART_ON_CRASH, RESTART_ALWAYS };
 
+/* What an access that Lintel cannot do ends: the instruction, by #UD, or the VM. */
+enum config_unknown_access { UNKNOWN_ACCESS_FAULT, UNKNOWN_ACCESS_STOP };
+
 /* In the bits of `hide`: features of CPUs stand below, those of virtio devices from here on. */
 #define CONFIG_HIDE_VIRTIO_SHIFT 32
 
@@ -114,6 +117,7 @@ struct vm_config {
 	char cmdline[CONFIG_CMD_LEN];
 	enum config_restart restart;
 	enum config_vm_console console;
+	enum config_unknown_access unknown_access;
 	u64 hide;       /* kept from this guest: hide_bits() of vmm/vcpu/hide.h */
 	u16 debug_exit; /* port, 0 = none */
 	bool bad;       /* something in its section was wrong: not to be started */

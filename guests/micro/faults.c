@@ -63,21 +63,15 @@ static void push_to_device(void)
 	__asm__ volatile("mov %0, %%rsp\n\tpush %%rax" : : "r"(0xfee00388ULL));
 }
 
-static void sse_to_device(void)
+static void shift_device(void)
 {
-	write_cr4(read_cr4() | CR4_OSFXSR);
-	__asm__ volatile("movups %%xmm0, (%0)" : : "r"(0xfee00380ULL));
+	__asm__ volatile("shll $1, (%0)" : : "a"(0xfec00010ULL) : "memory");
 }
 
 static void sse_from_hole(void)
 {
 	write_cr4(read_cr4() | CR4_OSFXSR);
-	__asm__ volatile("movaps (%0), %%xmm0" : : "r"(NOWHERE));
-}
-
-static void exchange_with_device(void)
-{
-	__asm__ volatile("lock cmpxchg %%ecx, (%0)" : : "r"(0xfec00010ULL) : "rax", "memory");
+	__asm__ volatile("addps (%0), %%xmm0" : : "a"(NOWHERE));
 }
 
 /* An exit whose next instruction lies beyond the canonical addresses. */
@@ -214,9 +208,8 @@ static const struct {
 	{ "idt-outside", idt_outside },
 	{ "gdt-outside", gdt_outside },
 	{ "push-to-device", push_to_device },
-	{ "sse-to-device", sse_to_device },
+	{ "shift-device", shift_device },
 	{ "sse-from-hole", sse_from_hole },
-	{ "exchange-with-device", exchange_with_device },
 	{ "canonical-end", canonical_end },
 	{ "noncanonical", noncanonical },
 	{ "task-switch", task_switch },

@@ -141,6 +141,30 @@ static void check_moves(void)
 		F("MOV ECX, [edi]", "\x67\x8b\x0f", VERSION),
 		F("MOV ECX, CS:[rdi]", "\x2e\x8b\x0f", VERSION),
 		F("MOV ECX, GS:[rdi]", "\x65\x8b\x0f", VERSION),
+		F("INC []", "\xff\x07", STORAGE),
+		F("DEC []", "\xff\x0f", STORAGE),
+		F("NOT []", "\xf7\x17", STORAGE),
+		F("NEG []", "\xf7\x1f", STORAGE),
+		F("BT [], EBX", "\x0f\xa3\x1f", STORAGE),
+		F("BTS [], EBX", "\x0f\xab\x1f", STORAGE),
+		F("LOCK BTR [], imm8", "\xf0\x0f\xba\x37\x07", STORAGE),
+		F("BTC [], imm8", "\x0f\xba\x3f\x0c", STORAGE),
+		F("LOCK XADD [], ECX", "\xf0\x0f\xc1\x0f", STORAGE),
+		F("LOCK CMPXCHG [], ECX", "\xf0\x0f\xb1\x0f", STORAGE),
+		F("MOV EAX, []; CMPXCHG [], ECX", "\x8b\x07\x0f\xb1\x0f", STORAGE),
+		F("MOVNTI [], ECX", "\x0f\xc3\x0f", STORAGE),
+		F("CMOVC ECX, []", "\x0f\x42\x0f", STORAGE),
+		F("CMOVNC RCX, []", "\x48\x0f\x43\x0f", VERSION),
+		F("SCASD", "\xaf", STORAGE),
+		F("REPNE SCASD", "\xb9\x01\x00\x00\x00\xf2\xaf", STORAGE),
+		F("MOVD [], XMM1", "\x66\x48\x0f\x6e\xc9\x66\x0f\x7e\x0f", STORAGE),
+		F("MOVD XMM1, []; MOVQ RCX, XMM1", "\x66\x0f\x6e\x0f\x66\x48\x0f\x7e\xc9", STORAGE),
+		F("MOVSS XMM9, []; MOVQ RCX, XMM9", "\xf3\x44\x0f\x10\x0f\x66\x4c\x0f\x7e\xc9",
+		  STORAGE),
+		F("MOVDQU XMM1, []; MOVQ RCX, XMM1", "\xf3\x0f\x6f\x0f\x66\x48\x0f\x7e\xc9",
+		  VERSION),
+		F("MOVHPS XMM1, []; MOVHLPS XMM1, XMM1; MOVQ RCX, XMM1",
+		  "\x0f\x16\x0f\x0f\x12\xc9\x66\x48\x0f\x7e\xc9", VERSION),
 		F("with idle prefixes", "\x3e\x3e\x3e\x66\x66\x48\x8b\x0f", VERSION),
 	};
 	static const u32 values[] = { 0, 0x80, 0x8000, 0x80000000, 0x12345678 };
@@ -377,8 +401,63 @@ static void check_ioapic(void)
 	report(true, "registers that do not exist");
 }
 
+/* Loads of the whole register from what has nothing but ones, and stores that vanish. */
+static void check_wide_vectors(void)
+{
+	static u64 mem[8];
+	struct code_regs r = { .rsi = HOLE, .rdi = (u64)(uintptr_t)mem };
+	u64 allowed = cpuid(0xd, 0).eax;
+
+	if (!(cpuid(1, 0).ecx & BIT(28)))
+		return;
+	write_cr4(read_cr4() | CR4_OSXSAVE);
+	allowed &= 0xe7;
+	__asm__ volatile("xsetbv" : : "c"(0), "a"((u32)allowed), "d"(0));
+	/* vmovdqu ymm9, [rsi]; vmovdqu [rdi], ymm9; vmovups [rsi], ymm9 */
+	report(run_code("\xc5\x7e\x6f\x0e\xc5\x7e\x7f\x0f\xc5\x7c\x11\x0e", 12, &r) == NONE &&
+		       mem[0] == ~0ULL && mem[3] == ~0ULL && !mem[4],
+	       "VMOVDQU YMM: exception %d, %lx", trapped.vector, mem[3]);
+	if ((allowed & 0xe0) != 0xe0)
+		return;
+	/* vmovdqu64 zmm17, [rsi]; vmovdqu64 [rdi], zmm17; vmovntdq [rsi], zmm17 */
+	report(run_code("\x62\xe1\xfe\x48\x6f\x0e\x62\xe1\xfe\x48\x7f\x0f"
+			"\x62\xe1\x7d\x48\xe7\x0e",
+			18, &r) == NONE &&
+		       mem[0] == ~0ULL && mem[7] == ~0ULL,
+	       "VMOVDQU64 ZMM: exception %d, %lx", trapped.vector, mem[7]);
+}
+
+/* CMPS with a device on either side. */
+static void check_string_compares(void)
+{
+	static u32 ram32[4] = { 0, 0x01050014, 1, 0 };
+	struct code_regs r = { .rcx = 4, .rsi = (u64)(uintptr_t)ram32, .rdi = VERSION - 4 };
+
+	report(run_code("\xf3\xa7\x9c\x5a", 4, &r) == NONE && r.rcx == 1 && r.rdi == VERSION + 8 &&
+		       !(r.rdx & 0x40),
+	       "REPE CMPSD: RCX %lx, flags %lx", r.rcx, r.rdx);
+	r = (struct code_regs){ .rsi = VERSION, .rdi = (u64)(uintptr_t)&ram32[1] };
+	report(run_code("\xa7\x9c\x5a", 3, &r) == NONE && (r.rdx & 0x40), "CMPSD: %lx", r.rdx);
+}
+
+/* What Lintel cannot do in a guest's place is #UD there; the VM lives. */
+static void check_unknown(void)
+{
+	struct code_regs r = { .rdi = 0xfec00010 };
+
+	report(run_code("\xd1\x27", 2, &r) == UD, "SHL []: exception %d", trapped.vector);
+	r = (struct code_regs){ .rdi = HOLE };
+	report(run_code_user("\xff\x37", 2, &r) == UD, "PUSH [] in ring 3: exception %d",
+	       trapped.vector);
+	report(TRY("jmp *%0",
+		   :
+		   : "r"((u64)HOLE)) == UD,
+	       "code where there is nothing: exception %d", trapped.vector);
+}
+
 void guest_main(void)
 {
+	write_cr4(read_cr4() | CR4_OSFXSR);
 	*reg(LAPIC + 0x320) = 0x10000; /* the timer masked */
 	check_alu();
 	check_moves();
@@ -390,4 +469,7 @@ void guest_main(void)
 	check_crossing();
 	check_holes();
 	check_ioapic();
+	check_string_compares();
+	check_wide_vectors();
+	check_unknown();
 }

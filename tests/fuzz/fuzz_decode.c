@@ -16,18 +16,25 @@ static void check(bool ok)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct insn_string_regs regs = { 0, ~0ULL, 1 };
-	u64 mem = ~0ULL, reg = 1, rflags = ~0ULL;
+	struct insn_values v = { .mem = ~0ULL, .reg = 1, .rax = 2, .rflags = ~0ULL };
 	struct mmio_insn insn;
 
 	if (!size || !mmio_decode(&insn, (enum insn_mode)(data[0] % 3), data + 1, size - 1))
 		return 0;
 	check(insn.length && insn.length < size && insn.length <= INSN_MAX_LENGTH);
-	check(insn.size && insn.size <= 8 && !(insn.size & (insn.size - 1)));
-	check(insn.reg < 16 && insn.reg_size <= 8 && insn.reg_size >= 1);
+	check(insn.size && !(insn.size & (insn.size - 1)));
+	check(insn.reg < (insn.regs == INSN_EVEX ? 32 : 16) && insn.reg_size >= 1);
+	if (insn.regs != INSN_GENERAL) {
+		check(insn.size <= (insn.regs == INSN_EVEX ? 64 : insn.regs == INSN_VEX ? 32 : 16));
+		check(insn.reg_offset + insn.size <= INSN_MAX_SIZE && !insn.plain &&
+		      !insn.is_string);
+		return 0;
+	}
+	check(insn.size <= 8 && insn.reg_size <= 8);
 	check(insn.segment < 6 && insn.address_size >= 2 && insn.address_size <= 8);
 	check(!insn.high_byte || insn.reg < 4);
 	check(insn.is_string || !insn.rep);
-	mmio_apply(&insn, &mem, &reg, &rflags);
-	mmio_string_step(&insn, rflags, &regs);
+	mmio_apply(&insn, &v);
+	mmio_string_step(&insn, v.rflags, &regs);
 	return 0;
 }

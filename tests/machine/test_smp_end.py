@@ -20,7 +20,7 @@ CASES = {
 
 def guest(name: str) -> Guest:
     """The VM of a case: four vCPUs, more than there are CPUs."""
-    made = Guest(name, "smpend", CASES[name][0], "cpus = 4\nrestart = always")
+    made = Guest(name, "smpend", CASES[name][0], "cpus = 4\nrestart = always\nunknown-access = stop")
     if name == "big":
         made.memory = "450M"
     return made

@@ -13,6 +13,7 @@
 #include "vmm/vcpu/insn.h"
 #include "vmm/vcpu/vcpu_irq.h"
 #include "vmm/vcpu/vcpus.h"
+#include "vmm/vcpu/vector.h"
 #include "vmm/vm/vm.h"
 #include "vmx/controls.h"
 
@@ -65,16 +66,48 @@ static void mmio_write(struct vcpu *vcpu, gpa_t gpa, u8 size, u64 value)
 	spin_unlock(&vm->lock);
 }
 
+/* How many accesses of a VM's that cannot be done are told. */
+#define REFUSED_TOLD 8
+
+static bool tell_refused(struct vm *vm)
+{
+	u64 before;
+
+	spin_lock(&vm->lock);
+	before = vm->mmio.refused++;
+	spin_unlock(&vm->lock);
+	return before < REFUSED_TOLD;
+}
+
+/*
+ * What no PC refuses and we cannot do: the guest's kernel is told by #UD, as that of a processor without this
+ * instruction, and can end the process that did it; or the VM ends, if its configuration says so.
+ */
+static enum outcome refuse(struct vcpu *vcpu, const char *what)
+{
+	const struct vm_config *config = vcpu->vm->config;
+
+	if (config->unknown_access == UNKNOWN_ACCESS_STOP) {
+		vm_stop(vcpu->vm, VM_END_CRASH, "%s", what);
+		return OUTCOME_STOP;
+	}
+	if (tell_refused(vcpu->vm))
+		pr_warn("vm %s: %s, at 0x%llx: #UD\n", config->name, what,
+			(unsigned long long)vmcs_read(GUEST_RIP));
+	vcpu_inject_ud(vcpu);
+	return OUTCOME_RESUME;
+}
+
 static enum outcome undecodable(struct vcpu *vcpu, gpa_t gpa, const struct insn_bytes *b)
 {
-	char hex[3 * INSN_MAX_LENGTH + 1] = "";
-	size_t n = 0;
+	char what[128];
+	size_t n = scnprintf(
+		what, sizeof(what),
+		"device access to 0x%llx by an instruction not known:", (unsigned long long)gpa);
 
 	for (size_t i = 0; i < b->len; i++)
-		n += scnprintf(hex + n, sizeof(hex) - n, " %02x", b->byte[i]);
-	vm_stop(vcpu->vm, VM_END_CRASH, "device access to 0x%llx by an instruction not known:%s",
-		(unsigned long long)gpa, hex);
-	return OUTCOME_STOP;
+		n += scnprintf(what + n, sizeof(what) - n, " %02x", b->byte[i]);
+	return refuse(vcpu, what);
 }
 
 /* The other side of MOVS is RAM or, rarely, a device as well: mapped, but not RAM. */
@@ -103,20 +136,27 @@ static bool copy_out(struct vcpu *vcpu, u64 linear, u64 value, u8 size, struct g
 	return true;
 }
 
+/* Where rSI (with @seg) or rDI (ES) of a string instruction points to. */
+static u64 string_linear(const struct mmio_insn *insn, enum insn_mode mode, enum vmcs_segment seg,
+			 u64 reg)
+{
+	u64 mask = insn->address_size == 8 ? ~0ULL : BIT(8 * insn->address_size) - 1;
+	u64 base = mode == INSN_MODE_64 && seg < SEG_FS
+			   ? 0
+			   : vmcs_read(GUEST_SEGMENT(GUEST_ES_BASE, seg));
+	u64 linear = base + (reg & mask);
+
+	return mode == INSN_MODE_64 ? linear : (u32)linear;
+}
+
 static bool copy(struct vcpu *vcpu, const struct mmio_insn *insn, enum insn_mode mode, gpa_t gpa,
 		 bool write)
 {
 	struct guest_regs *g = &vcpu->regs;
-	u64 mask = insn->address_size == 8 ? ~0ULL : BIT(8 * insn->address_size) - 1;
 	enum vmcs_segment seg = write ? (enum vmcs_segment)insn->segment : SEG_ES;
-	u64 base = mode == INSN_MODE_64 && seg < SEG_FS
-			   ? 0
-			   : vmcs_read(GUEST_SEGMENT(GUEST_ES_BASE, seg));
-	u64 linear = base + ((write ? g->rsi : g->rdi) & mask), value = 0;
+	u64 linear = string_linear(insn, mode, seg, write ? g->rsi : g->rdi), value = 0;
 	struct gva_fault fault;
 
-	if (mode != INSN_MODE_64)
-		linear = (u32)linear;
 	if (write) {
 		if (!copy_in(vcpu, linear, &value, insn->size, &fault)) {
 			vcpu_inject_page_fault(vcpu, fault.address, fault.error);
@@ -132,10 +172,57 @@ static bool copy(struct vcpu *vcpu, const struct mmio_insn *insn, enum insn_mode
 	return false;
 }
 
+/* CMPS: either side may be the device, or both. */
+static bool compare(struct vcpu *vcpu, const struct mmio_insn *insn, enum insn_mode mode)
+{
+	struct guest_regs *g = &vcpu->regs;
+	u64 first = 0, second = 0, rflags = vmcs_read(GUEST_RFLAGS);
+	struct gva_fault fault;
+
+	if (!copy_in(vcpu, string_linear(insn, mode, (enum vmcs_segment)insn->segment, g->rsi),
+		     &first, insn->size, &fault) ||
+	    !copy_in(vcpu, string_linear(insn, mode, SEG_ES, g->rdi), &second, insn->size,
+		     &fault)) {
+		vcpu_inject_page_fault(vcpu, fault.address, fault.error);
+		return false;
+	}
+	(void)mmio_alu(INSN_CMP, insn->size, first, second, &rflags);
+	vmcs_write(GUEST_RFLAGS, rflags);
+	return true;
+}
+
+/*
+ * Between memory and a vector register, 8 bytes at a time: no device here has registers that are wider. False: the
+ * guest's XCR0 does not allow it, so this is not the instruction that caused the exit.
+ */
+static bool move_vector(struct vcpu *vcpu, const struct mmio_insn *insn, gpa_t gpa)
+{
+	u8 bytes[INSN_MAX_SIZE] = { 0 }, *at = bytes + insn->reg_offset;
+	const u8 step = MIN(insn->size, 8);
+	u64 value = 0;
+
+	if (!vector_usable(insn->regs, vcpu->xcr0))
+		return false;
+	if (!insn->to_reg || insn->merge)
+		vector_read(insn->regs, insn->reg, bytes);
+	for (unsigned int i = 0; i < insn->size; i += step) {
+		if (insn->to_reg) {
+			value = mmio_read(vcpu, gpa + i, step);
+			memcpy(at + i, &value, step);
+		} else {
+			memcpy(&value, at + i, step);
+			mmio_write(vcpu, gpa + i, step, value);
+		}
+	}
+	if (insn->to_reg)
+		vector_write(insn->regs, insn->reg, bytes);
+	return true;
+}
+
 /* What nearly all accesses are: mmio_apply has nothing to compute. */
 static void move(struct vcpu *vcpu, const struct mmio_insn *insn, gpa_t gpa)
 {
-	u64 mask = insn->size == 4 ? 0xffffffff : ~0ULL;
+	u64 mask = ~0ULL >> insn->above;
 
 	if (insn->access == INSN_READ)
 		vcpu_set_reg(vcpu, insn->reg, mmio_read(vcpu, gpa, insn->size) & mask);
@@ -146,18 +233,22 @@ static void move(struct vcpu *vcpu, const struct mmio_insn *insn, gpa_t gpa)
 
 static void access(struct vcpu *vcpu, const struct mmio_insn *insn, gpa_t gpa)
 {
-	u64 reg = vcpu_reg(vcpu, insn->reg), rflags = vmcs_read(GUEST_RFLAGS), old = rflags,
-	    mem = 0;
+	const u64 old = vmcs_read(GUEST_RFLAGS);
+	struct insn_values v = { .reg = vcpu_reg(vcpu, insn->reg),
+				 .rax = vcpu->regs.rax,
+				 .rflags = old };
 
 	if (insn->access == INSN_READ || insn->access == INSN_RMW)
-		mem = mmio_read(vcpu, gpa, insn->size);
-	mmio_apply(insn, &mem, &reg, &rflags);
+		v.mem = mmio_read(vcpu, gpa, insn->size);
+	mmio_apply(insn, &v);
 	if (insn->access == INSN_WRITE || insn->access == INSN_RMW)
-		mmio_write(vcpu, gpa, insn->size, mem);
-	if (!insn->has_imm)
-		vcpu_set_reg(vcpu, insn->reg, reg);
-	if (rflags != old)
-		vmcs_write(GUEST_RFLAGS, rflags);
+		mmio_write(vcpu, gpa, insn->size, v.mem);
+	if (insn->op == INSN_CMPXCHG)
+		vcpu->regs.rax = v.rax;
+	else if (!insn->has_imm)
+		vcpu_set_reg(vcpu, insn->reg, v.reg);
+	if (v.rflags != old)
+		vmcs_write(GUEST_RFLAGS, v.rflags);
 }
 
 /* True when the instruction is finished. */
@@ -182,6 +273,20 @@ static enum outcome finished(const struct vcpu *vcpu, gpa_t gpa)
 	return OUTCOME_REENTER;
 }
 
+/* False: the instruction is not done. The guest has a page fault, or its bytes have changed since. */
+static bool emulate(struct vcpu *vcpu, const struct mmio_insn *insn, enum insn_mode mode, gpa_t gpa,
+		    bool write)
+{
+	if (insn->regs != INSN_GENERAL)
+		return move_vector(vcpu, insn, gpa);
+	if (insn->access == INSN_COPY)
+		return copy(vcpu, insn, mode, gpa, write);
+	if (insn->access == INSN_COMPARE)
+		return compare(vcpu, insn, mode);
+	access(vcpu, insn, gpa);
+	return true;
+}
+
 /* More than a move. */
 static __noinline enum outcome emulate_other(struct vcpu *vcpu, const struct mmio_insn *insn,
 					     enum insn_mode mode, gpa_t gpa, bool write)
@@ -189,9 +294,7 @@ static __noinline enum outcome emulate_other(struct vcpu *vcpu, const struct mmi
 	if (write != (insn->access == INSN_WRITE) && insn->access != INSN_COPY &&
 	    insn->access != INSN_RMW)
 		return OUTCOME_RESUME; /* the bytes have changed since: what the exit says counts */
-	if (insn->access != INSN_COPY)
-		access(vcpu, insn, gpa);
-	else if (!copy(vcpu, insn, mode, gpa, write))
+	if (!emulate(vcpu, insn, mode, gpa, write))
 		return OUTCOME_RESUME;
 	if (insn->is_string && !string_step(vcpu, insn))
 		return OUTCOME_RESUME;
@@ -217,6 +320,16 @@ enum outcome mmio_emulate(struct vcpu *vcpu, gpa_t gpa, bool write)
 	return finished(vcpu, gpa);
 }
 
+/* Fetched from where there is no memory: ones, on a PC, which are no instruction. */
+static enum outcome code_outside(struct vcpu *vcpu, gpa_t gpa)
+{
+	char what[64];
+
+	scnprintf(what, sizeof(what), "code at 0x%llx, where there is no memory",
+		  (unsigned long long)gpa);
+	return refuse(vcpu, what);
+}
+
 enum outcome exit_ept_violation(struct vcpu *vcpu)
 {
 	gpa_t gpa = vmcs_read(GUEST_PHYSICAL_ADDRESS);
@@ -224,15 +337,15 @@ enum outcome exit_ept_violation(struct vcpu *vcpu)
 
 	if (vcpu->exit_qualification & EPT_VIOLATION_NMI_UNBLOCKING)
 		vcpu_nmi_reblock(vcpu);
-	if ((vcpu->exit_qualification & EPT_VIOLATION_FETCH) ||
-	    !(vcpu->exit_qualification & EPT_VIOLATION_TRANSLATED) ||
+	if (!(vcpu->exit_qualification & EPT_VIOLATION_TRANSLATED) ||
 	    (vcpu->event.info & INTR_INFO_VALID)) {
-		/* Code, page tables, a stack or an IDT where there is no memory. */
-		vm_stop(vcpu->vm, VM_END_CRASH, "%s at 0x%llx, where there is no memory",
-			vcpu->exit_qualification & EPT_VIOLATION_FETCH ? "code"
-								       : "a page table or stack",
+		/* Page tables, a stack or an IDT where there is no memory: there is no telling the guest. */
+		vm_stop(vcpu->vm, VM_END_CRASH,
+			"a page table or stack at 0x%llx, where there is no memory",
 			(unsigned long long)gpa);
 		return OUTCOME_STOP;
 	}
+	if (unlikely(vcpu->exit_qualification & EPT_VIOLATION_FETCH))
+		return code_outside(vcpu, gpa);
 	return mmio_emulate(vcpu, gpa, write);
 }

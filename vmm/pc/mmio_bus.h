@@ -27,6 +27,7 @@ struct mmio_bus {
 	unsigned int ranges;
 	struct mmio_range *last; /* answered last, and no other range lies where it does; or NULL */
 	u64 unclaimed; /* accesses where there is nothing: counted by whoever finds that out */
+	u64 refused;   /* accesses that cannot be done: likewise */
 };
 
 /*
