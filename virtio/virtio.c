@@ -51,7 +51,7 @@ void virtio_init(struct virtio_device *dev, const struct virtio_type *type,
 /* As before any driver came. */
 static void forget_driver(struct virtio_device *dev)
 {
-	dev->status = 0;
+	dev->status &= VIRTIO_PAUSED;
 	dev->driver_features = 0;
 	dev->deferred = 0;
 	dev->host->env->set_timer(dev->host->env->ctx, &dev->timer, VDEV_NEVER);
@@ -75,7 +75,7 @@ void virtio_reset(struct virtio_device *dev)
 		ops->reset(dev->ctx);
 	if (ops->busy && ops->busy(dev->ctx)) {
 		dev->resetting = true;
-		dev->status = VIRTIO_NEEDS_RESET;
+		dev->status |= VIRTIO_NEEDS_RESET;
 	}
 }
 
@@ -153,6 +153,15 @@ void virtio_kick(struct virtio_device *dev, unsigned int queue)
 	look_at(dev, queue);
 	if (dev->host->kicked)
 		dev->host->kicked(dev->host->ctx);
+}
+
+void virtio_set_master(struct virtio_device *dev, bool master)
+{
+	if (master != !!(dev->status & VIRTIO_PAUSED))
+		return;
+	dev->status ^= VIRTIO_PAUSED;
+	for (unsigned int q = 0; master && q < dev->type->queues; q++)
+		virtio_kick(dev, q);
 }
 
 /* --- polling --- */

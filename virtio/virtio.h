@@ -24,6 +24,7 @@
 #define VIRTIO_FEATURES_OK 0x08
 #define VIRTIO_NEEDS_RESET 0x40
 #define VIRTIO_FAILED      0x80
+#define VIRTIO_PAUSED      0x100 /* not for the driver to see: the function is no bus master */
 
 /* Features of every device, which the core and the queues see to */
 #define VIRTIO_F_INDIRECT_DESC BIT(28)
@@ -81,7 +82,7 @@ struct virtio_device {
 	const void *config; /* the configuration space as the driver reads it */
 	u32 config_size;
 	u64 features, driver_features; /* offered, accepted */
-	u8 status;
+	u16 status;                    /* the driver's, and VIRTIO_PAUSED */
 	bool resetting; /* the device is busy: status is not 0 yet, and nothing that is written counts */
 	u8 generation; /* of the configuration space */
 	bool polled;   /* somebody looks at the queues all the time: drivers need not kick */
@@ -104,6 +105,12 @@ void virtio_init(struct virtio_device *dev, const struct virtio_type *type,
 /* --- for transports --- */
 
 void virtio_reset(struct virtio_device *dev);
+
+/*
+ * May the device be a bus master? While it may not, it touches no queue; what the driver has done meanwhile is
+ * looked at when it may again.
+ */
+void virtio_set_master(struct virtio_device *dev, bool master);
 
 /* A write of the status register; 0 is a reset. What the driver asks for too early is not granted. */
 void virtio_set_status(struct virtio_device *dev, u8 value);
@@ -130,10 +137,18 @@ bool virtio_poll(struct virtio_device *dev);
 
 /* --- for devices --- */
 
-/* May queues be used? Not before DRIVER_OK, and not once something was wrong. */
+/* May queues be used? Not before DRIVER_OK, not once something was wrong, and by a bus master only. */
 static inline bool virtio_live(const struct virtio_device *dev)
 {
-	return (dev->status & (VIRTIO_DRIVER_OK | VIRTIO_NEEDS_RESET)) == VIRTIO_DRIVER_OK;
+	return (dev->status & (VIRTIO_DRIVER_OK | VIRTIO_NEEDS_RESET | VIRTIO_PAUSED)) ==
+	       VIRTIO_DRIVER_OK;
+}
+
+/* Live but for that: what it has begun waits, and nothing of it is dropped. */
+static inline bool virtio_paused(const struct virtio_device *dev)
+{
+	return (dev->status & (VIRTIO_DRIVER_OK | VIRTIO_NEEDS_RESET | VIRTIO_PAUSED)) ==
+	       (VIRTIO_DRIVER_OK | VIRTIO_PAUSED);
 }
 
 static inline bool virtio_has_feature(const struct virtio_device *dev, u64 feature)

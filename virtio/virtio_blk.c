@@ -287,6 +287,8 @@ static void work(struct virtio_blk *b)
 {
 	bool more;
 
+	if (unlikely(virtio_paused(&b->dev)))
+		return; /* what the disk gives back waits in its list */
 	b->budget = BUDGET;
 	see_to_done(b);
 	see_to_ready(b);
@@ -345,6 +347,7 @@ static void reset(void *ctx)
 	b->held = false;
 	drop_all(b, &b->bounce_waiters);
 	drop_all(b, &b->ready);
+	see_to_done(b); /* dropped, too: no queue is live now */
 	b->config.writeback = b->disk->write_cache;
 }
 

@@ -230,7 +230,7 @@ static u32 common_read(const struct virtio_pci *vp, u64 off)
 	case DRIVER_FEATURE: return feature_half(dev->driver_features, vp->driver_feature_select);
 	case CONFIG_VECTOR: return vp->config_vector;
 	case NUM_QUEUES: return dev->type->queues;
-	case DEVICE_STATUS: return dev->status;
+	case DEVICE_STATUS: return (u8)dev->status;
 	case CONFIG_GENERATION: return dev->generation;
 	case QUEUE_SELECT: return vp->queue_select;
 	default: return queue_read(selected(vp), vp->queue_select, off);
@@ -425,10 +425,24 @@ static void window_write(struct virtio_pci *vp, u8 bar, u32 off, u8 size, u32 va
 	}
 }
 
+/*
+ * A message is a write to memory, as those to queues are: without bus mastering it is pending, like that of a
+ * masked entry.
+ */
+static void obey_config(struct virtio_pci *vp)
+{
+	u16 control = pci_get16(&vp->pci, vp->msix_cap + PCI_MSIX_CONTROL);
+	bool master = pci_get16(&vp->pci, PCI_COMMAND) & PCI_COMMAND_MASTER;
+
+	msix_control(&vp->msix, control & PCI_MSIX_ENABLE,
+		     (control & PCI_MSIX_MASK_ALL) || !master);
+	update_pin(vp);
+	virtio_set_master(vp->dev, master);
+}
+
 void virtio_pci_config_write(void *dev, u8 reg, u8 size, u32 value)
 {
 	struct virtio_pci *vp = dev;
-	u16 control;
 	u32 off;
 	u8 bar;
 
@@ -437,9 +451,7 @@ void virtio_pci_config_write(void *dev, u8 reg, u8 size, u32 value)
 		return;
 	}
 	pci_function_write(&vp->pci, reg, size, value);
-	control = pci_get16(&vp->pci, vp->msix_cap + PCI_MSIX_CONTROL);
-	msix_control(&vp->msix, control & PCI_MSIX_ENABLE, control & PCI_MSIX_MASK_ALL);
-	update_pin(vp);
+	obey_config(vp);
 }
 
 void virtio_pci_init(struct virtio_pci *vp, struct virtio_device *dev)
@@ -464,4 +476,6 @@ void virtio_pci_init(struct virtio_pci *vp, struct virtio_device *dev)
 	pci_function_add_bar(&vp->pci, VIRTIO_PCI_MSIX_BAR, VIRTIO_PCI_MMIO_SIZE, false);
 	pci_function_route(&vp->pci, VIRTIO_PCI_PIN, 0);
 	add_caps(vp);
+	/* As firmware leaves it. A driver that clears it means that; one that never sets it is none of a PC's. */
+	pci_function_write(&vp->pci, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
 }

@@ -882,6 +882,34 @@ static void reset_in_flight(void **state)
 	assert_int_equal(disk.submitted, VIRTIO_BLK_REQUESTS);
 }
 
+/* Claim: what comes back while the function is no bus master waits until it is one, and a reset drops it. */
+static void no_master_in_flight(void **state)
+{
+	(void)state;
+	for (unsigned int round = 0; round < 2; round++) {
+		bring_up(FLUSH);
+		interrupts[0] = 0;
+		read_one(0, 1);
+		read_one(0, 2);
+		virtio_kick(&b.dev, 0);
+		assert_int_equal(disk.count, 2);
+		virtio_set_master(&b.dev, false);
+		complete_all();
+		assert_int_equal(driver_used_idx(&dq[0]), 0);
+		assert_int_equal(interrupts[0], 0);
+		assert_true(virtio_blk_busy(&b));
+		if (round) {
+			virtio_set_status(&b.dev, 0);
+			assert_false(virtio_blk_busy(&b));
+			assert_int_equal((u8)b.dev.status, 0);
+		}
+		virtio_set_master(&b.dev, true);
+		assert_int_equal(driver_used_idx(&dq[0]), round ? 0 : 2);
+		assert_int_equal(interrupts[0], round ? 0 : 1);
+		assert_false(virtio_blk_busy(&b));
+	}
+}
+
 /* Claim: what comes back after a driver broke its queue is not told, and frees the request. */
 static void broken_in_flight(void **state)
 {
@@ -904,13 +932,17 @@ static void broken_in_flight(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(configuration),  TEST(reads_and_writes), TEST(layouts),
-		TEST(write_layouts),  TEST(bounces),          TEST(long_requests),
-		TEST(other_requests), TEST(refusals),         TEST(large_blocks),
-		TEST(no_status),      TEST(disk_errors),      TEST(write_back),
-		TEST(write_through),  TEST(switched_cache),   TEST(pool_exhausted),
-		TEST(queues),         TEST(batches),          TEST(bounded),
-		TEST(bounded_many),   TEST(reset_in_flight),  TEST(broken_in_flight),
+		TEST(configuration),    TEST(reads_and_writes),
+		TEST(layouts),          TEST(write_layouts),
+		TEST(bounces),          TEST(long_requests),
+		TEST(other_requests),   TEST(refusals),
+		TEST(large_blocks),     TEST(no_status),
+		TEST(disk_errors),      TEST(write_back),
+		TEST(write_through),    TEST(switched_cache),
+		TEST(pool_exhausted),   TEST(queues),
+		TEST(batches),          TEST(bounded),
+		TEST(bounded_many),     TEST(reset_in_flight),
+		TEST(broken_in_flight), TEST(no_master_in_flight),
 	};
 
 	return cmocka_run_group_tests_name("virtio_blk", tests, NULL, NULL);

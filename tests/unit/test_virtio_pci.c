@@ -382,10 +382,10 @@ static void pin_interrupts(void **state)
 	assert_false(told.pin);
 	assert_int_equal(get(ISR, 1), 0);
 	assert_false(config_get(PCI_STATUS, 2) & PCI_STATUS_INTERRUPT);
-	virtio_pci_config_write(&vp, PCI_COMMAND, 2, PCI_COMMAND_NO_INTX);
+	virtio_pci_config_write(&vp, PCI_COMMAND, 2, PCI_COMMAND_MASTER | PCI_COMMAND_NO_INTX);
 	use_one(1);
 	assert_false(told.pin);
-	virtio_pci_config_write(&vp, PCI_COMMAND, 2, 0);
+	virtio_pci_config_write(&vp, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
 	assert_true(told.pin);
 	enable_msix();
 	assert_false(told.pin);
@@ -394,6 +394,42 @@ static void pin_interrupts(void **state)
 	put(20, 1, 0);
 	assert_false(told.pin);
 	assert_int_equal(told.messages, 0);
+}
+
+/* Claim: a function that is no bus master touches no queue and sends no message; what came meanwhile is done as soon as it is one again. */
+static void bus_master(void **state)
+{
+	struct virtq_chain got;
+
+	(void)state;
+	assert_true(config_get(PCI_COMMAND, 2) & PCI_COMMAND_MASTER); /* as firmware leaves it */
+	bring_up(0);
+	enable_msix();
+	virtio_pci_config_write(&vp, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_IO);
+	assert_int_equal(device_status(), 0x0f);
+	driver_add(&driver[1], DATA, 4, true);
+	put(NOTIFY, 2, 1);
+	assert_int_equal(seen.kicks, 0);
+	assert_false(virtio_pop(&dev, 1, &got));
+	virtio_push_head(&dev, 1, 0, 0);
+	virtio_interrupt(&dev, 1);
+	virtio_config_changed(&dev);
+	assert_int_equal(driver_take(&driver[1]), -1);
+	assert_int_equal(told.messages, 0);
+	/* Nor does a reset make it one. */
+	put(20, 1, 0);
+	assert_int_equal(device_status(), 0);
+	bring_up(0);
+	driver_add(&driver[1], DATA, 4, true);
+	put(NOTIFY, 2, 1);
+	assert_int_equal(seen.kicks, 0);
+	put(16, 2, 0);
+	virtio_config_changed(&dev);
+	assert_int_equal(told.messages, 0);
+	virtio_pci_config_write(&vp, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	assert_int_equal(seen.kicks, 2); /* one for each queue */
+	assert_true(virtio_pop(&dev, 1, &got));
+	assert_int_equal(told.messages, 1); /* the change of configuration */
 }
 
 /* Claim: a feature that is hidden is not offered, refused when a driver takes it all the same, and the rest is as before. */
@@ -590,11 +626,11 @@ static void random_accesses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(capabilities),    TEST(handshake),       TEST(refusals),
-		TEST(hidden),          TEST(queue_registers), TEST(kicks),
-		TEST(msix_interrupts), TEST(pin_interrupts),  TEST(device_config),
-		TEST(needs_reset),     TEST(deferred),        TEST(window),
-		TEST(widths),          TEST(random_accesses),
+		TEST(capabilities),  TEST(handshake),       TEST(refusals),
+		TEST(hidden),        TEST(bus_master),      TEST(queue_registers),
+		TEST(kicks),         TEST(msix_interrupts), TEST(pin_interrupts),
+		TEST(device_config), TEST(needs_reset),     TEST(deferred),
+		TEST(window),        TEST(widths),          TEST(random_accesses),
 	};
 
 	return cmocka_run_group_tests_name("virtio_pci", tests, NULL, NULL);

@@ -92,7 +92,8 @@ static void place_bars(struct virtio_slot *slot)
 	pci_function_place(pci, VIRTIO_PCI_REGISTER_BAR, memory);
 	pci_function_place(pci, VIRTIO_PCI_MSIX_BAR, memory + VIRTIO_PCI_MMIO_SIZE);
 	pci_function_route(pci, 1, (u8)(PCI_LINE_FIRST + slot->number % PCI_LINES));
-	pci_function_write(pci, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
+	pci_function_write(pci, PCI_COMMAND, 2,
+			   PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 }
 
 void virtio_slot_plug(struct virtio_slot *slot, struct virtio_device *dev, const char *name)
