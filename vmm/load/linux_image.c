@@ -4,6 +4,7 @@
 #include "lib/string.h"
 
 #define SECTOR         512
+#define PARAGRAPH      16
 #define ENTRY_64       0x200 /* from the start of a bzImage's protected-mode code */
 #define MIN_ALIGNMENT  KIB(4)
 #define MAX_ALIGNMENT  GIB(1)
@@ -77,6 +78,14 @@ static int check_placement(const struct linux_setup_header *hdr, u64 code, struc
 	return 0;
 }
 
+/* syssize counts paragraphs, rounded up; the file need not be filled up to the end of the last one. */
+static u64 code_in_file(u64 size, u64 setup, u64 code)
+{
+	const u64 there = size > setup ? size - setup : 0;
+
+	return there < code && code - there < PARAGRAPH ? there : code;
+}
+
 /* The protected-mode code lies in the file, and the compressed kernel in the code. */
 static int check_sizes(const struct linux_setup_header *hdr, u64 size, u64 setup, u64 code,
 		       struct image_error *err)
@@ -103,7 +112,7 @@ int linux_parse_bzimage(struct linux_image *image, const u8 *data, u64 size,
 			struct image_error *err)
 {
 	struct linux_setup_header *hdr = &image->hdr;
-	u64 setup, code;
+	u64 setup, code, in_file;
 	int error;
 
 	error = read_setup_header(hdr, data, size, err);
@@ -112,8 +121,9 @@ int linux_parse_bzimage(struct linux_image *image, const u8 *data, u64 size,
 	if (error)
 		return error;
 	setup = ((hdr->setup_sects ? hdr->setup_sects : 4) + 1ULL) * SECTOR;
-	code = hdr->syssize * 16ULL;
-	error = check_sizes(hdr, size, setup, code, err);
+	code = hdr->syssize * (u64)PARAGRAPH;
+	in_file = code_in_file(size, setup, code);
+	error = check_sizes(hdr, size, setup, in_file, err);
 	if (!error)
 		error = check_placement(hdr, code, err);
 	if (error)
@@ -124,8 +134,8 @@ int linux_parse_bzimage(struct linux_image *image, const u8 *data, u64 size,
 	image->base = hdr->pref_address;
 	image->init_size = hdr->init_size;
 	image->segments = 1;
-	/* memsz = filesz: the decompressor clears its own bss, up to init_size. */
-	image->segment[0] = (struct load_segment){ setup, code, hdr->pref_address, code };
+	/* memsz is no more than that: the decompressor clears its own bss, up to init_size. */
+	image->segment[0] = (struct load_segment){ setup, in_file, hdr->pref_address, code };
 	return 0;
 }
 
