@@ -17,7 +17,7 @@ def run(number: int) -> str:
     return log[log.index("lintel:") :]
 
 
-# With four vCPUs on one CPU `make test` has it too: test_smp_linux.py.
+# With four vCPUs on one CPU: test_smp_linux.py.
 @pytest.mark.long
 def test_two_runs_are_the_same():
     """Two runs print the same, to the byte: each kernel message with its time, each row of the table of exits."""

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Linux to its shell and back without the VT-x features that Lintel would use: each fallback, and each processor model, in a boot of its own."""
+"""Linux to its shell and back without the VT-x features that Lintel would use: each fallback, and each processor model, in a boot of its own.
+
+`make test` has all fallbacks at once; the long ones mask one thing each."""
 
 import re
 
@@ -43,6 +45,7 @@ def check_masked(log: str, *names: str) -> None:
         assert re.search(rf"^lintel: vmx: without {name}: \w+", log, re.MULTILINE)
 
 
+@pytest.mark.long
 def test_no_tpr_shadow():
     """`mask = tpr-shadow`: CR8 and the task priority are emulated, Linux boots; x2apic-mode, which needs the shadow, goes unused too."""
     log, report = linux_boot("no-tpr-shadow", "tpr-shadow")
@@ -51,12 +54,14 @@ def test_no_tpr_shadow():
     assert report.of("TPR below threshold") == 0
 
 
+@pytest.mark.long
 def test_no_vpid():
     """`mask = vpid`: Linux boots while every entry flushes the TLB."""
     log, _ = linux_boot("no-vpid", "vpid")
     check_masked(log, "vpid")
 
 
+@pytest.mark.long
 def test_no_large_ept_pages():
     """`mask = ept-2m, ept-1g`: Linux boots on an EPT of small pages, and still no access to RAM is an exit."""
     log, report = linux_boot("no-large-ept", "ept-2m, ept-1g")
@@ -89,6 +94,7 @@ def test_no_part_of_apic_virtualization(mask):
     check_masked(log, mask)
 
 
+@pytest.mark.long
 def test_no_preemption_timer():
     """`mask = preemption-timer`: the host's own timer interrupt takes its place, and guest timers fire."""
     log, report = linux_boot("no-preemption-timer", "preemption-timer")
@@ -96,6 +102,7 @@ def test_no_preemption_timer():
     assert report.of("preemption timer") == 0 < report.of("external interrupt")
 
 
+@pytest.mark.long
 def test_like_nested_kvm():
     """`mask = profile:kvm-nested`: with what KVM gives its guests at the least, Linux boots."""
     log, _ = linux_boot("kvm-nested", "profile:kvm-nested")

@@ -16,8 +16,7 @@ DISKS = "disk = ram:8M\ndisk = part:lintel-scratch\n"
 DEPTHS = {1: 1, 32: 2}
 REQUESTS = 800
 
-EVENT_INDEX = pytest.mark.parametrize("event_index", [True, False], ids=["event-index", "flags"])
-EVENT_INDEX_LONG = pytest.mark.parametrize("event_index", [True, pytest.param(False, marks=pytest.mark.long)], ids=["event-index", "flags"])
+EVENT_INDEX = pytest.mark.parametrize("event_index", [True, pytest.param(False, marks=pytest.mark.long)], ids=["event-index", "flags"])
 
 
 def run(name: str, lintel: str, cpus: int, event_index: bool) -> Report:
@@ -58,7 +57,7 @@ def test_kicks(event_index):
     assert found[32][0] <= 0.1 and found[32][1] <= (0.3 if event_index else 1.0)
 
 
-@EVENT_INDEX_LONG
+@EVENT_INDEX
 def test_io_cpu(event_index):
     """`io-cpu = 1`: the guest need not kick."""
     found = costs(run("io-cpu", "io-cpu = 1", 2, event_index))

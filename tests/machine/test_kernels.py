@@ -52,6 +52,8 @@ def check_uart(shell: Shell) -> None:
     check_output(shell, 20)
 
 
+# In `make test` a bzImage is booted by the machine `nested`: test_nested.py.
+@pytest.mark.long
 def test_bzimage():
     """The kernel as packaged, a bzImage that decompresses itself, boots to the shell; on the serial port, which loses no byte either."""
     assert boot_kernel("bzimage", "vmlinuz", check=check_uart, cmdline=CMDLINE_UART, more="console = uart") == release_of(GUESTS)

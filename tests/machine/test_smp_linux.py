@@ -43,7 +43,7 @@ ALL_BUT_PREEMPTION_TIMER = """tpr-shadow, vpid, ept-2m, ept-1g, virtual-nmis, x2
 apic-accesses, apic-registers, vid, posted-interrupts, pause-loop""".replace("\n", " ")
 
 
-@pytest.mark.parametrize(("cpus", "mask"), [(1, ALL_BUT_PREEMPTION_TIMER), (2, "all")], ids=["one-cpu", "two-cpus"])
+@pytest.mark.parametrize(("cpus", "mask"), [pytest.param(1, ALL_BUT_PREEMPTION_TIMER, marks=pytest.mark.long), (2, "all")], ids=["one-cpu", "two-cpus"])
 def test_two_without_features(cpus, mask):
     """Two vCPUs on what Lintel requires and nothing else."""
     log = check_linux(f"smp-without-{cpus}", 2, cpus, lintel=f"mask = {mask}")
@@ -89,6 +89,8 @@ def run_once(number: int) -> str:
     return log[log.index("lintel:") :]
 
 
+# That one run repeats is what test_exit_counts.py compares with each time.
+@pytest.mark.long
 def test_two_runs_are_the_same():
     """With one CPU, two boots of a VM with four vCPUs print the same, to the last exit of each."""
     first, second = run_once(1), run_once(2)
