@@ -20,6 +20,7 @@ CLAIMS = [
     Guest("msr", "msr"),
     Guest("ports", "ports"),
     Guest("insn", "insn"),
+    Guest("user", "user"),
     Guest("cr", "cr"),
     Guest("mmio", "mmio"),
     Guest("apic", "apic", "shared"),
@@ -73,7 +74,7 @@ def fixture_log(request):
 
 @pytest.mark.parametrize("guest", CLAIMS, ids=lambda guest: guest.vm)
 def test_claims(log, guest):
-    """Every claim of this guest holds, while 15 other VMs run; see guests/micro."""
+    """Every claim of this guest holds, while 16 other VMs run; see guests/micro."""
     assert ends(log)[guest.vm] == "debug-exit 0x0", failures(log, guest.image)
 
 
@@ -109,6 +110,16 @@ def test_other_processors(cpu):
     log = run_claims(f"micro-{cpu}", CLAIMS, cpu=cpu)
     bad = {vm: end for vm, end in ends(log).items() if end not in ("debug-exit 0x0", "debug-exit 0x10", "reset")}
     assert not bad, [line for guest in [LEAK, HELLO, *CLAIMS] for line in failures(log, guest.image)]
+
+
+@pytest.mark.long
+def test_programs_of_many_seeds():
+    """A VM dies of nothing that its programs do: half a million instructions made at random."""
+    guests = [Guest(f"seed-{seed}", "user", f"seed={seed} rounds=100000") for seed in range(2, 7)]
+    with boot(esp=str(lay_out("micro-user", guests)), machine="bochs", name="micro-user") as m:
+        m.wait_poweroff(timeout=4 * SECONDS)
+        log = m.log_text()
+    assert set(ends(log).values()) == {"debug-exit 0x0"}, failures(log, "user")
 
 
 # One after the other: each has the CPU to itself.
