@@ -12,6 +12,8 @@
 /* Milliseconds. AHCI, "Software Reset", "BIOS/OS Handoff". */
 #define HBA_RESET_MS 1000
 #define HANDOFF_MS   2000
+#define LOOK_MS \
+	5 /* between looks at ports that are not ready: under a hypervisor each look at a register is an exit to a device model */
 
 static unsigned int controllers;
 
@@ -68,6 +70,12 @@ static struct ahci_port *new_port(struct ahci *a, unsigned int id, unsigned int 
 	return p->mem ? p : NULL;
 }
 
+static void pause_ms(struct ahci *a, u64 ms)
+{
+	for (u64 end = ahci_after_ms(a, ms); !ahci_passed(a, end);)
+		cpu_pause();
+}
+
 /* All ports at once, as long as one is neither up nor found empty. */
 static void wait_for_ports(struct ahci *a)
 {
@@ -81,7 +89,8 @@ static void wait_for_ports(struct ahci *a)
 			ahci_service(p);
 			busy |= p->state != AHCI_RUNNING && p->state != AHCI_DEAD;
 		}
-		cpu_pause();
+		if (busy)
+			pause_ms(a, LOOK_MS);
 	}
 }
 

@@ -60,11 +60,11 @@ struct ahci_port {
 	struct ahci_port_memory *mem;
 	struct ahci_table *table; /* of each slot */
 	enum ahci_state state;
-	bool known;    /* its disk was shown: from here on it has to stay the same */
-	bool hard;     /* AHCI_STOPPING: a reset of the link follows */
-	bool detected; /* AHCI_LINKING: there is a device */
-	bool queued;   /* what is under way */
-	u32 active;    /* slots with a command */
+	bool known;   /* its disk was shown: from here on it has to stay the same */
+	bool hard;    /* AHCI_STOPPING: a reset of the link follows */
+	bool queued;  /* what is under way */
+	u32 detected; /* AHCI_LINKING: how far a device has come: AHCI_DET_* */
+	u32 active;   /* slots with a command */
 	unsigned int resets, complaints;
 	u64 deadline; /* of state */
 	struct ahci_slot slot[AHCI_SLOTS];

@@ -17,9 +17,10 @@
 /* Milliseconds. AHCI, "Software Reset", "Port Reset"; a disk may have to spin up. */
 #define STOP_MS     500
 #define COMRESET_MS 2
-#define DETECT_MS   500 /* is there anything? */
-#define LINK_MS     2000
-#define SPIN_UP_MS  20000
+#define DETECT_MS \
+	200 /* is there anything? A device answers within 10 (Serial ATA, COMINIT); hosts may take longer */
+#define LINK_MS    2000  /* there is, and will it talk? */
+#define SPIN_UP_MS 20000 /* it does, and will it be ready? */
 
 /* --- a port's states: each function that is named after a step begins it --- */
 
@@ -146,15 +147,17 @@ static void linked(struct ahci_port *p, struct disk_fifo *ended)
 
 static void step_linking(struct ahci_port *p, struct disk_fifo *ended)
 {
-	bool link = AHCI_SSTS_DET(ahci_rd(p, AHCI_PxSSTS)) == AHCI_DET_LINK;
+	u32 detected = AHCI_SSTS_DET(ahci_rd(p, AHCI_PxSSTS));
+	bool link = detected == AHCI_DET_LINK;
 
 	if (link && !(ahci_rd(p, AHCI_PxTFD) & (AHCI_TFD_BSY | AHCI_TFD_DRQ))) {
 		linked(p, ended);
 		return;
 	}
-	if (link && !p->detected) { /* the long wait is for what is there */
-		p->detected = true;
-		p->deadline = ahci_after_ms(p->hba, SPIN_UP_MS);
+	/* The long waits are for what is there, and each begins once. */
+	if ((link || detected == AHCI_DET_DEVICE) && detected > p->detected) {
+		p->detected = detected;
+		p->deadline = ahci_after_ms(p->hba, link ? SPIN_UP_MS : LINK_MS);
 	}
 	if (ahci_passed(p->hba, p->deadline))
 		ahci_die(p, ended, p->known || link ? "it does not answer" : NULL);
@@ -162,7 +165,7 @@ static void step_linking(struct ahci_port *p, struct disk_fifo *ended)
 
 static void link_up(struct ahci_port *p, u64 ms)
 {
-	p->detected = false;
+	p->detected = AHCI_DET_NONE;
 	to_state(p, AHCI_LINKING, ms);
 }
 

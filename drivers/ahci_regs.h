@@ -54,6 +54,7 @@
 
 #define AHCI_SSTS_DET(s)   ((s)&15)
 #define AHCI_DET_NONE      0u
+#define AHCI_DET_DEVICE    1u /* a device, and not yet talking to it */
 #define AHCI_DET_LINK      3u /* a device, and talking to it */
 #define AHCI_SCTL_RESET    0x1u
 #define AHCI_SCTL_NO_SLEEP 0x300u /* the link keeps out of its power-saving states */

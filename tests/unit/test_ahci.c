@@ -18,6 +18,8 @@ static struct {
 	u32 bad_sector; /* cannot be read; 0: none */
 	/* What is wrong with it. */
 	bool gone, asleep, absent, stuck;
+	u64 link_at; /* until then the disk is there and does not talk; 0: it does from the start */
+	unsigned int reads; /* of registers */
 } dev;
 
 static u32 get(unsigned int reg)
@@ -151,19 +153,24 @@ static void run(void)
 	}
 }
 
-static u64 dev_read(const void *at, unsigned int size)
-{
-	u64 v = 0;
-
-	memcpy(&v, at, size);
-	return dev.gone ? ~0ULL : v;
-}
-
 static void connect_disk(bool there)
 {
 	set(BASE + AHCI_PxSSTS, there ? 0x123 : 0);
 	set(BASE + AHCI_PxSIG, there ? AHCI_SIG_DISK : 0);
 	set(BASE + AHCI_PxTFD, there ? 0x50 : 0x7f);
+}
+
+static u64 dev_read(const void *at, unsigned int size)
+{
+	u64 v = 0;
+
+	dev.reads++;
+	if (dev.link_at && machine.now >= dev.link_at) {
+		dev.link_at = 0;
+		connect_disk(true);
+	}
+	memcpy(&v, at, size);
+	return dev.gone ? ~0ULL : v;
 }
 
 static void write_command(u32 value)
@@ -210,7 +217,9 @@ static void dev_write(void *at, u64 value, unsigned int size)
 		if (v & AHCI_SCTL_RESET)
 			dev.resets++;
 		set(reg, v);
-		connect_disk(!dev.absent);
+		connect_disk(!dev.absent && !dev.link_at);
+		if (dev.link_at)
+			set(BASE + AHCI_PxSSTS, AHCI_DET_DEVICE);
 		break;
 	default: set(reg, v);
 	}
@@ -218,7 +227,7 @@ static void dev_write(void *at, u64 value, unsigned int size)
 
 static const struct pci_device function = { .bar = { [5] = { 0xfe000000, 0x200, false } } };
 
-static void plug_in(unsigned int depth)
+static void make_controller(unsigned int depth)
 {
 	memset(&dev, 0, sizeof(dev));
 	for (unsigned int i = 0; i < sizeof(dev.disk); i++)
@@ -230,6 +239,11 @@ static void plug_in(unsigned int depth)
 	connect_disk(true);
 	fake_iomem = (struct fake_iomem){ dev_read, dev_write };
 	machine_reset(dev.regs);
+}
+
+static void plug_in(unsigned int depth)
+{
+	make_controller(depth);
 	assert_int_equal(ahci_probe(&function, &fake_env), 0);
 	assert_int_equal(machine.disks, 1);
 }
@@ -464,6 +478,29 @@ static void test_identity(void **state)
 	assert_non_null(ahci_identity(words, &id));
 }
 
+/* A port without a device is looked at now and then, for a fifth of a second, and nothing is shown. */
+static void test_empty_port(void **state)
+{
+	(void)state;
+	make_controller(32);
+	dev.absent = true;
+	connect_disk(false);
+	assert_int_equal(ahci_probe(&function, &fake_env), 0);
+	assert_int_equal(machine.disks, 0);
+	assert_in_range(machine.now, FAKE_HZ / 5, FAKE_HZ / 4);
+	assert_in_range(dev.reads, 10, 100);
+}
+
+/* A device that has said that it is there is waited for longer. */
+static void test_slow_link(void **state)
+{
+	(void)state;
+	make_controller(32);
+	dev.link_at = FAKE_HZ;
+	assert_int_equal(ahci_probe(&function, &fake_env), 0);
+	assert_int_equal(machine.disks, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -477,6 +514,8 @@ int main(void)
 		cmocka_unit_test_setup(test_link_lost, start),
 		cmocka_unit_test_setup(test_controller_gone, start),
 		cmocka_unit_test(test_identity),
+		cmocka_unit_test(test_empty_port),
+		cmocka_unit_test(test_slow_link),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 
