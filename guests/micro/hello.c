@@ -50,6 +50,22 @@ static void check_ram(u64 mib)
 	report(*last == 42, "RAM at the last address");
 }
 
+/* What there is of a BIOS: where a kernel looks for the end of low memory, and who jumps to the reset vector comes to. */
+static void check_bios(void)
+{
+	static const u8 vector[] = { 0xea, 0x5b, 0xe0, 0x00, 0xf0 };
+	static const volatile uintptr_t place = 0x400; /* which the compiler takes for nowhere */
+	const volatile u16 *data = (const volatile u16 *)place;
+	const volatile u8 *low = (const volatile u8 *)(place + 0x13);
+	const volatile u8 *at = (const volatile u8 *)(uintptr_t)0xffff0;
+
+	report(data[0] == 0x3f8, "40:00 is COM1: %x", data[0]);
+	report(data[7] == 0x9fc0, "40:0E is the segment of the EBDA: %x", data[7]);
+	report(low[0] + 256 * low[1] == 639, "40:13 is 639 KiB");
+	for (unsigned int i = 0; i < sizeof(vector); i++)
+		report(at[i] == vector[i], "byte %u of the jump at the reset vector: %x", i, at[i]);
+}
+
 static void check_module(void)
 {
 	static const char content[] = "the module";
@@ -75,6 +91,7 @@ void guest_main(void)
 	       "the loader's name");
 	check_memory(16);
 	check_ram(16);
+	check_bios();
 	check_module();
 	say("%u passed, %u failed", passed, failed);
 	finish(failed ? failed : 0x10);

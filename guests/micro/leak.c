@@ -22,12 +22,31 @@ static bool is_zero(u64 from, u64 to, u64 *where)
 	return true;
 }
 
+#define BIOS_DATA     0x400
+#define BIOS_DATA_END 0x418
+#define EBDA          0x9fc00
+
+/* What a BIOS would have left, and nothing else: COM1, the EBDA's segment, one serial port, 639 KiB; the EBDA's own size. */
+static void check_bios(void)
+{
+	static const u64 expected[] = { 0x3f8, 0x9fc0ULL << 48, 639ULL << 24 | 0x200 };
+	static const volatile uintptr_t place = BIOS_DATA;
+	const volatile u64 *data = (const volatile u64 *)place;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(expected); i++)
+		report(data[i] == expected[i], "BIOS data %u: %lx", i, data[i]);
+	report(*(const volatile u64 *)(uintptr_t)EBDA == 1, "the EBDA has 1 KiB");
+}
+
 static void check_ram(void)
 {
 	u64 end = (u64)(uintptr_t)image_end, where = 0;
 
-	report(is_zero(0, 0x1000, &where), "page 0 is zero, but not at %lx", where);
-	report(is_zero(0x4000, 0xe0000, &where), "low memory is zero, but not at %lx", where);
+	check_bios();
+	report(is_zero(0, BIOS_DATA, &where) && is_zero(BIOS_DATA_END, 0x1000, &where),
+	       "page 0 is zero, but not at %lx", where);
+	report(is_zero(0x4000, EBDA, &where) && is_zero(EBDA + 8, 0xe0000, &where),
+	       "low memory is zero, but not at %lx", where);
 	report(is_zero(end, RAM_END, &where), "memory above the image is zero, but not at %lx",
 	       where);
 	report(is_zero(0x3000 + 16, 0x4000, &where), "nothing behind the command line, but at %lx",

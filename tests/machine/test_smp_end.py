@@ -13,6 +13,7 @@ CASES = {
     "all-at-once": ("case=triple-fault all", "crash: triple fault"),
     "exit": ("case=debug-exit busy=send first", "debug-exit 0x2a"),
     "reset": ("case=reset busy=devices", "reset"),
+    "vector": ("case=vector busy=halt", "reset"),
     "poweroff": ("case=poweroff busy=halt-for-good", "poweroff"),
     "big": ("case=outside busy=halt", "crash: code at 0x20000000, where there is no memory"),
 }

@@ -403,6 +403,15 @@ static void code_not_in_ram(void **state)
 	assert_stopped("code at 0xd0000000, where there is no memory");
 }
 
+/* Claim: who jumps to the reset vector has the VM reset. */
+static void reset_vector(void **state)
+{
+	(void)state;
+	assert_false(violation("\x8b\x18", 2, 0xfffffff0, FETCH));
+	assert_int_equal(rig_vm->end, VM_END_RESET);
+	assert_string_equal(rig_vm->reason, "reset");
+}
+
 /* Claim: page tables, and a stack or IDT in mid-delivery must be in RAM, or the VM ends. */
 static void not_in_ram(void **state)
 {
@@ -464,6 +473,7 @@ int main(void)
 		cmocka_unit_test_setup(compare_exchange, setup),
 		cmocka_unit_test_setup(compare_strings, setup),
 		cmocka_unit_test_setup(code_not_in_ram, setup),
+		cmocka_unit_test_setup(reset_vector, setup),
 		cmocka_unit_test_setup(across_pages, setup),
 		cmocka_unit_test_setup(changed_since, setup),
 		cmocka_unit_test_setup(not_in_ram, setup),

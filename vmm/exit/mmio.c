@@ -320,11 +320,18 @@ enum outcome mmio_emulate(struct vcpu *vcpu, gpa_t gpa, bool write)
 	return finished(vcpu, gpa);
 }
 
+/* Where a processor begins after a reset. Firmware would be there; whoever jumps to it wants one. */
+#define RESET_VECTOR 0xfffffff0
+
 /* Fetched from where there is no memory: ones, on a PC, which are no instruction. */
 static enum outcome code_outside(struct vcpu *vcpu, gpa_t gpa)
 {
 	char what[64];
 
+	if (gpa == RESET_VECTOR) {
+		vm_stop(vcpu->vm, VM_END_RESET, "reset");
+		return OUTCOME_STOP;
+	}
 	scnprintf(what, sizeof(what), "code at 0x%llx, where there is no memory",
 		  (unsigned long long)gpa);
 	return refuse(vcpu, what);

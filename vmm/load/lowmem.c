@@ -53,6 +53,53 @@ static bool write_page_tables(const struct guest_mem *mem)
 	return ok;
 }
 
+/* The BIOS data area, as far as anybody looks at it who does not call a BIOS. */
+struct bios_data {
+	u16 com[4];
+	u16 lpt[3];
+	u16 ebda_segment;
+	u16 equipment;
+	u8 post_status;
+	u16 low_memory; /* KiB */
+} __packed;
+
+_Static_assert(offsetof(struct bios_data, ebda_segment) == 0x0e, "40:0E");
+_Static_assert(offsetof(struct bios_data, low_memory) == 0x13, "40:13");
+
+#define EQUIPMENT_SERIAL_PORTS(n) ((n) << 9)
+
+/* A boot loader or kernel (Xen, SYSLINUX) finds the end of low memory here, and its trampoline's place by it. */
+static bool write_bios_data(const struct guest_mem *mem)
+{
+	const struct bios_data data = {
+		.com = { 0x3f8 },
+		.ebda_segment = LOWMEM_USABLE_END / 16,
+		.equipment = EQUIPMENT_SERIAL_PORTS(1),
+		.low_memory = LOWMEM_USABLE_END / 1024,
+	};
+	const u8 ebda_size = (LOWMEM_EBDA_END - LOWMEM_USABLE_END) / 1024;
+
+	return guest_write(mem, LOWMEM_BIOS_DATA, &data, sizeof(data)) &&
+	       guest_write(mem, LOWMEM_USABLE_END, &ebda_size, 1);
+}
+
+/* Who jumps to the reset vector wants a reset: Linux with reboot=bios, in real mode. */
+static bool write_reset_code(const struct guest_mem *mem)
+{
+	static const u8 vector[] = { 0xea, 0x5b, 0xe0, 0x00, 0xf0 }; /* jmp f000:e05b */
+	static const u8 code[] = {
+		0xba, 0xf9, 0x0c, /* mov dx, 0cf9h */
+		0xb0, 0x06,       /* mov al, 6: VRESET_CONTROL_RESET */
+		0xee,             /* out dx, al */
+		0xfa, 0xf4,       /* cli; hlt */
+		0xeb, 0xfc,       /* jmp to the cli */
+	};
+
+	_Static_assert(LOWMEM_BIOS_CODE == 0xf0000 + 0xe05b, "the far jump");
+	return guest_write(mem, LOWMEM_RESET_VECTOR, vector, sizeof(vector)) &&
+	       guest_write(mem, LOWMEM_BIOS_CODE, code, sizeof(code));
+}
+
 bool lowmem_write(const struct guest_mem *mem, enum guest_mode mode, const char *cmdline,
 		  struct guest_entry *entry)
 {
@@ -62,6 +109,6 @@ bool lowmem_write(const struct guest_mem *mem, enum guest_mode mode, const char 
 		if (!write_page_tables(mem))
 			return false;
 	}
-	return write_gdt(mem, mode, entry) &&
+	return write_bios_data(mem) && write_reset_code(mem) && write_gdt(mem, mode, entry) &&
 	       guest_write(mem, LOWMEM_CMDLINE, cmdline, strlen(cmdline) + 1);
 }

@@ -4,7 +4,9 @@
  * and is the guest's to reuse once it has read it, but for what e820 calls reserved.
  *
  *	0x00000  +-----------------------------+
- *	         | zero: no IVT, no BIOS data  |
+ *	         | zero: no IVT                |
+ *	0x00400  +-----------------------------+
+ *	         | BIOS data: COM1, EBDA, size |
  *	0x01000  +-----------------------------+
  *	         | GDT                         |
  *	0x02000  +-----------------------------+
@@ -19,11 +21,16 @@
  *	0x0e000  +-----------------------------+
  *	         | free                        |  a guest starts its other CPUs from here
  *	0x9fc00  +-----------------------------+
- *	         | reserved (BIOS data area)   |
+ *	         | reserved: extended BIOS     |
+ *	         | data area, empty            |
  *	0xa0000  +-----------------------------+
  *	         | no RAM (VGA)                |
  *	0xe0000  +-----------------------------+
  *	         | reserved: ACPI tables       |  written by their owner
+ *	0xfe05b  +-----------------------------+
+ *	         | reserved: code that resets  |
+ *	0xffff0  +-----------------------------+
+ *	         | a far jump to it            |  where a processor starts
  *	0x100000 +-----------------------------+
  */
 #ifndef VMM_LOAD_LOWMEM_H
@@ -33,6 +40,7 @@
 #include "lib/types.h"
 #include "vmm/load/guest_entry.h"
 
+#define LOWMEM_BIOS_DATA    0x00400
 #define LOWMEM_GDT          0x01000
 #define LOWMEM_INFO         0x02000
 #define LOWMEM_CMDLINE      0x03000
@@ -41,13 +49,15 @@
 #define LOWMEM_USABLE_END   0x9fc00
 #define LOWMEM_EBDA_END     0xa0000
 #define LOWMEM_ROM          0xe0000
+#define LOWMEM_BIOS_CODE    0xfe05b /* where an IBM PC's power-on self-test begins */
+#define LOWMEM_RESET_VECTOR 0xffff0
 #define LOWMEM_END          0x100000
 
 #define GUEST_BOOT_CS       0x10 /* the selectors that Linux's boot protocol prescribes */
 #define GUEST_BOOT_DS       0x18
 
 /*
- * Write the GDT, for GUEST_LONG64 the page tables, and the command line, and fill @entry but for
+ * Write what is left of a BIOS, the GDT, for GUEST_LONG64 the page tables, and the command line, and fill @entry but for
  * rip and the general registers. The command line is shorter than LOWMEM_CMDLINE_SIZE.
  * False when there is no RAM there.
  */

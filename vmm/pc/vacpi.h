@@ -6,7 +6,7 @@
 #include "lib/guest_mem.h"
 
 #define VACPI_BASE     0xe0000 /* where an operating system searches, on a PC without EFI */
-#define VACPI_SIZE     0x20000
+#define VACPI_SIZE     0x1e000 /* what is left of a BIOS lies behind: lowmem.h */
 #define VACPI_MAX_CPUS 16
 
 struct vacpi_config {
