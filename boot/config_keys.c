@@ -272,6 +272,12 @@ static const struct config_word restart_words[] = {
 	{ NULL, 0 },
 };
 
+static const struct config_word triple_fault_words[] = {
+	{ "crash", TRIPLE_FAULT_CRASHES },
+	{ "reset", TRIPLE_FAULT_RESETS },
+	{ NULL, 0 },
+};
+
 static const struct config_word vm_console_words[] = {
 	{ "virtio", VM_CONSOLE_VIRTIO },
 	{ "uart", VM_CONSOLE_UART },
@@ -318,6 +324,7 @@ static const struct config_key vm_keys[] = {
 	{ "initrd", parse_path, VM(initrd), LINE(initrd_line) },
 	{ "cmdline", parse_string, VM(cmdline), .may_be_empty = true },
 	{ "restart", parse_word, VM(restart), .words = restart_words },
+	{ "on-triple-fault", parse_word, VM(on_triple_fault), .words = triple_fault_words },
 	{ "hide", parse_hide, VM(hide) },
 	{ "debug-exit", parse_port, VM(debug_exit) },
 	{ "console", parse_word, VM(console), .words = vm_console_words },

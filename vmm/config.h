@@ -33,6 +33,7 @@ enum config_interrupts { INTERRUPTS_AUTO, INTERRUPTS_SOFTWARE, INTERRUPTS_QUIET 
 /* Nothing; page tables and EPTs are dumped and checked; the drivers of disks and NICs are tried out. */
 enum config_selftest { SELFTEST_NO, SELFTEST_YES, SELFTEST_DRIVERS };
 enum config_restart { RESTART_NEVER, RESTART_ON_CRASH, RESTART_ALWAYS };
+enum config_triple_fault { TRIPLE_FAULT_CRASHES, TRIPLE_FAULT_RESETS };
 
 /* What an access that Lintel cannot do ends: the instruction, by #UD, or the VM. */
 enum config_unknown_access { UNKNOWN_ACCESS_FAULT, UNKNOWN_ACCESS_STOP };
@@ -116,6 +117,7 @@ struct vm_config {
 	char initrd[CONFIG_PATH_LEN];
 	char cmdline[CONFIG_CMD_LEN];
 	enum config_restart restart;
+	enum config_triple_fault on_triple_fault;
 	enum config_vm_console console;
 	enum config_unknown_access unknown_access;
 	u64 hide;       /* kept from this guest: hide_bits() of vmm/vcpu/hide.h */

@@ -15,8 +15,9 @@ CASES = {
     "crashes": ("crash", "never", "crash: triple fault"),
     "crashes-on-crash": ("crash", "on-crash", "crash: triple fault"),
     "crashes-always": ("crash", "always", "crash: triple fault"),
+    "resets": ("crash", "never\non-triple-fault = reset", "reset: triple fault"),
 }
-RESTARTING = {"exits-always", "crashes-on-crash", "crashes-always"}
+RESTARTING = {"exits-always", "crashes-on-crash", "crashes-always", "resets"}
 
 
 @pytest.fixture(scope="module")

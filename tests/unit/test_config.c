@@ -79,6 +79,7 @@ static void test_everything(void **state)
 			       "pin = 3, 1\n"
 			       "weight = 250\n"
 			       "cap = 150\n"
+			       "on-triple-fault = reset\n"
 			       "console = uart\n"),
 			 0);
 	assert_string_equal(capture_text(), "");
@@ -105,6 +106,7 @@ static void test_everything(void **state)
 	assert_int_equal(vm->initrd_line, 17);
 	assert_string_equal(vm->cmdline, "root=/dev/vda1 a#b   quiet");
 	assert_int_equal(vm->restart, RESTART_ON_CRASH);
+	assert_int_equal(vm->on_triple_fault, TRIPLE_FAULT_RESETS);
 	assert_int_equal(vm->hide, 12);
 	assert_int_equal(vm->debug_exit, 0xf4);
 	assert_int_equal(vm->pin.count, 2);
@@ -144,6 +146,7 @@ static void test_defaults(void **state)
 	assert_string_equal(vm->initrd, "");
 	assert_int_equal(vm->initrd_line, 0);
 	assert_int_equal(vm->restart, RESTART_NEVER);
+	assert_int_equal(vm->on_triple_fault, TRIPLE_FAULT_CRASHES);
 	assert_int_equal(vm->debug_exit, 0);
 	assert_int_equal(vm->pin.count, 0);
 	assert_int_equal(vm->weight, 100);

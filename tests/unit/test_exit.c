@@ -145,6 +145,12 @@ static void unexpected_exits(void **state)
 	rig_start(state);
 	assert_false(rig_exit(EXIT_TRIPLE_FAULT, 0));
 	assert_stopped("triple fault");
+	assert_int_equal(rig_vm->end, VM_END_CRASH);
+	rig_start(state);
+	rig_config.on_triple_fault = TRIPLE_FAULT_RESETS;
+	assert_false(rig_exit(EXIT_TRIPLE_FAULT, 0));
+	assert_int_equal(rig_vm->end, VM_END_RESET);
+	rig_config.on_triple_fault = TRIPLE_FAULT_CRASHES;
 	rig_start(state);
 	assert_false(rig_exit(EXIT_TASK_SWITCH, 0));
 	assert_stopped("task switch");

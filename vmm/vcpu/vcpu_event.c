@@ -27,8 +27,7 @@ static __always_inline void queue_exception(struct vcpu *vcpu, u8 vector, u32 er
 	unsigned int first = e->info & 31;
 
 	if (nested && first == VECTOR_DF) {
-		vm_stop(vcpu->vm, VM_END_CRASH,
-			"triple fault (exception %u in the delivery of #DF)", vector);
+		vm_triple_fault(vcpu->vm);
 		return;
 	}
 	if (nested && makes_double_fault(first, vector)) {

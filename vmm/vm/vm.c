@@ -27,6 +27,14 @@ void vm_stop(struct vm *vm, enum vm_end end, const char *fmt, ...)
 	host_kick(vm->cpu);
 }
 
+void vm_triple_fault(struct vm *vm)
+{
+	if (vm->config->on_triple_fault == TRIPLE_FAULT_RESETS)
+		vm_stop(vm, VM_END_RESET, "reset: triple fault");
+	else
+		vm_stop(vm, VM_END_CRASH, "triple fault");
+}
+
 /* A second is enough for a line that lives. */
 void vm_drain_console(struct vm *vm)
 {
