@@ -83,8 +83,8 @@ struct cpuid_regs fake_cpuid_full(u32 leaf, u32 subleaf)
 	if (leaf == 0xd && subleaf >= 2)
 		return subleaf < ARRAY_SIZE(component) ? component[subleaf]
 						       : (struct cpuid_regs){ 0 };
-	if (leaf == 0x80000008) /* address sizes: 46 and 48 bits */
-		return (struct cpuid_regs){ 0xffff302e, ~0u, ~0u, ~0u };
+	if (leaf == 0x80000008) /* address sizes: 46 and 57 bits */
+		return (struct cpuid_regs){ 0xffff392e, ~0u, ~0u, ~0u };
 	return (struct cpuid_regs){ ~0u, ~0u, ~0u, ~0u };
 }
 

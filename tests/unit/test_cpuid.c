@@ -379,6 +379,8 @@ static void last_leaves(void **state)
 	assert_non_null(cpuid_find(&table, 0x16, 0));
 	assert_int_equal(answer(0x80000000, 0, EAX), 0x80000008);
 	assert_non_null(cpuid_find(&table, 0x80000008, 0));
+	assert_int_equal(answer(0x80000008, 0, EAX),
+			 46 | 48 << 8); /* not the processor's 57: there is no LA57 */
 	for (unsigned int i = 0; i < ARRAY_SIZE(ranges); i++) {
 		for (u32 leaf = ranges[i]; leaf < ranges[i] + 0x200; leaf++) {
 			const struct cpuid_entry *e = cpuid_fixed(&table, leaf);

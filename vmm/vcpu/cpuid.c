@@ -348,6 +348,14 @@ static void add_hypervisor(struct cpuid_table *table, u64 tsc_hz)
 	*add(table, 0x40000100, 0, false) = lintel;
 }
 
+/* Leaf 80000008H: physical addresses as the processor has them, and linear ones as it has them without LA57. */
+static u32 address_sizes(void)
+{
+	u32 eax = cpuid(0x80000008, 0).eax;
+
+	return (eax & 0xff) | MIN(eax >> 8 & 0xff, 48u) << 8;
+}
+
 /* What leaves 0 and 80000000H say. */
 #define MAX_LEAF          0x16
 #define MAX_EXTENDED_LEAF 0x80000008
@@ -373,7 +381,7 @@ static void add_identity(struct cpuid_table *table, unsigned int id, unsigned in
 	for (u32 leaf = 0x80000002; leaf <= 0x80000006; leaf++)
 		*add(table, leaf, 0, false) = cpuid(leaf, 0);
 	add(table, 0x80000007, 0, false);
-	add(table, 0x80000008, 0, false)->eax = cpuid(0x80000008, 0).eax & 0xffff;
+	add(table, 0x80000008, 0, false)->eax = address_sizes();
 }
 
 void cpuid_build(struct cpuid_table *table, const struct vmx_caps *caps, u64 hide, unsigned int id,
