@@ -180,6 +180,9 @@ $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(HOST_LIB) $(TEST_OBJS)
 
 FORMATTED := $(C_SRCS) $(HEADERS) $(sort $(wildcard tests/*/*.[ch] tests/*/*/*.[ch] guests/*/*.[ch] guests/*/*/*.[ch] tools/*.[ch]))
 
+# As many compilers as there are processors, unless the caller has said how many.
+JOBS = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
+
 .PHONY: test test-long unit fuzzers format format-check header-check layer-check house-check spdx-check
 ## unit: the unit tests, build/tests/unit/*; each is a program
 unit: $(UNIT_TESTS)
@@ -191,7 +194,7 @@ fuzzers: $(FUZZERS)
 # $(MAKE) once more, so that what set-up has installed is there when the rest is made.
 test test-long:
 	$(Q)tools/setup build lab guests test
-	$(Q)$(MAKE) --no-print-directory esp micro exitbench kvm-run loads unit fuzzers
+	$(Q)$(MAKE) --no-print-directory $(JOBS) esp micro exitbench kvm-run loads unit fuzzers
 	$(Q)tests/run-tests $(if $(filter test-long,$@),--long)
 
 ## format: clang-format, applied to all C sources
