@@ -38,6 +38,19 @@ static bool has_error_code(unsigned int v)
 	return v == 8 || (v >= 10 && v <= 14) || v == 17;
 }
 
+/* Claim: `on-triple-fault` holds for one that the VMM finds as well; the exception is told. */
+static void triple_fault_resets(void **state)
+{
+	rig_config.on_triple_fault = TRIPLE_FAULT_RESETS;
+	rig_start(state);
+	queue(VECTOR_DF);
+	vcpu_inject_exception(&rig_vcpu, VECTOR_GP, 0);
+	rig_config.on_triple_fault = TRIPLE_FAULT_CRASHES;
+	assert_int_equal(rig_vm->end, VM_END_RESET);
+	assert_string_equal(rig_vm->reason,
+			    "reset: triple fault (exception 13 in the delivery of #DF)");
+}
+
 /* Claim: all pairs: double fault, triple fault, or the second one alone. */
 static void double_fault_matrix(void **state)
 {
@@ -401,6 +414,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(double_fault_matrix, rig_start),
+		cmocka_unit_test_setup(triple_fault_resets, rig_start),
 		cmocka_unit_test_setup(during_an_interrupt, rig_start),
 		cmocka_unit_test_setup(real_mode, rig_start),
 		cmocka_unit_test_setup(page_fault, rig_start),

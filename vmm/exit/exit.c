@@ -109,7 +109,7 @@ static enum outcome exit_exception_or_nmi(struct vcpu *vcpu)
 
 static enum outcome exit_triple_fault(struct vcpu *vcpu)
 {
-	vm_triple_fault(vcpu->vm);
+	vm_triple_fault(vcpu->vm, VECTOR_UNKNOWN);
 	return OUTCOME_STOP;
 }
 

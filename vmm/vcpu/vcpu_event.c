@@ -27,7 +27,7 @@ static __always_inline void queue_exception(struct vcpu *vcpu, u8 vector, u32 er
 	unsigned int first = e->info & 31;
 
 	if (nested && first == VECTOR_DF) {
-		vm_triple_fault(vcpu->vm);
+		vm_triple_fault(vcpu->vm, vector);
 		return;
 	}
 	if (nested && makes_double_fault(first, vector)) {

@@ -27,12 +27,15 @@ void vm_stop(struct vm *vm, enum vm_end end, const char *fmt, ...)
 	host_kick(vm->cpu);
 }
 
-void vm_triple_fault(struct vm *vm)
+void vm_triple_fault(struct vm *vm, int vector)
 {
-	if (vm->config->on_triple_fault == TRIPLE_FAULT_RESETS)
-		vm_stop(vm, VM_END_RESET, "reset: triple fault");
-	else
-		vm_stop(vm, VM_END_CRASH, "triple fault");
+	bool reset = vm->config->on_triple_fault == TRIPLE_FAULT_RESETS;
+	char how[48] = "";
+
+	if (vector != VECTOR_UNKNOWN)
+		scnprintf(how, sizeof(how), " (exception %d in the delivery of #DF)", vector);
+	vm_stop(vm, reset ? VM_END_RESET : VM_END_CRASH, "%striple fault%s", reset ? "reset: " : "",
+		how);
 }
 
 /* A second is enough for a line that lives. */

@@ -122,8 +122,12 @@ _Static_assert(sizeof(struct vm) % CACHE_LINE == 0 &&
  */
 void vm_stop(struct vm *vm, enum vm_end end, const char *fmt, ...) __format(3, 4);
 
-/* vm_stop for a processor that shuts down (SDM, "Triple Fault"): a crash, or a reset, as `on-triple-fault` has it. */
-void vm_triple_fault(struct vm *vm);
+/*
+ * vm_stop for a processor that shuts down: a crash, or a reset, as `on-triple-fault` has it. @vector: the exception that came
+ * in the delivery of #DF, or VECTOR_UNKNOWN.
+ */
+#define VECTOR_UNKNOWN (-1)
+void vm_triple_fault(struct vm *vm, int vector);
 
 /* Wait until the line has taken what the guest sent, or is found dead. Its vCPUs have left their CPUs. */
 void vm_drain_console(struct vm *vm);
