@@ -35,6 +35,7 @@ typedef u64 hpa_t; /* host-physical address, bytes; the VMM maps RAM one to one 
 
 #define PAGE_SIZE                       4096UL
 
+/* Either may be evaluated twice: no functions that do something, and nothing that others change meanwhile. */
 #define MIN(a, b)                       ((a) < (b) ? (a) : (b))
 #define MAX(a, b)                       ((a) > (b) ? (a) : (b))
 

@@ -111,8 +111,10 @@ static u64 tend_vm(struct vm *vm, u64 now)
 		obey_quit(vm);
 	if (vm->state == VM_ENDED)
 		reap(vm, now);
-	if (starts_now(vm, now))
+	if (starts_now(vm, now)) {
 		try_start(vm);
+		now = rdtsc(); /* its time begins later than what was @now */
+	}
 	if (atomic_load_explicit(&vm->events, memory_order_relaxed))
 		vm_handle_events(vm);
 	if (vm->state == VM_RUNNING)
@@ -126,10 +128,12 @@ u64 life_tend(const struct cpu *cpu, u64 now)
 
 	for (unsigned int i = 0; i < vmm.vms; i++) {
 		struct vm *vm = &vmm.vm[i];
+		u64 next;
 
 		if (vm->cpu != cpu || vm->state == VM_OFF)
 			continue;
-		deadline = MIN(deadline, tend_vm(vm, now));
+		next = tend_vm(vm, now); /* once: MIN evaluates twice */
+		deadline = MIN(deadline, next);
 		if (vm->state == VM_OFF)
 			host_kick(cpu_by_id(0)); /* which waits for the last one */
 	}
