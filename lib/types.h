@@ -31,9 +31,9 @@ typedef u64 hpa_t; /* host-physical address, bytes; the VMM maps RAM one to one 
 #define GIB(n)           ((u64)(n) << 30)
 
 /* What CPUs take from each other in one piece. */
-#define CACHE_LINE                      64
+#define CACHE_LINE 64
 
-#define PAGE_SIZE                       4096UL
+#define PAGE_SIZE  4096UL
 
 /* Either may be evaluated twice: no functions that do something, and nothing that others change meanwhile. */
 #define MIN(a, b)                       ((a) < (b) ? (a) : (b))
