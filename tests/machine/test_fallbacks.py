@@ -70,7 +70,7 @@ def test_no_large_ept_pages():
 
 
 # The dump has a line for each leaf: a small VM, so that it has thousands and not ten thousands.
-@pytest.mark.parametrize("mask, size", [("", 2 << 20), ("ept-2m, ept-1g", 4 << 10)], ids=["large", "small"])
+@pytest.mark.parametrize("mask, size", [("", 2 << 20), pytest.param("ept-2m, ept-1g", 4 << 10, marks=pytest.mark.long)], ids=["large", "small"])
 def test_ept_leaves(mask, size):
     """All leaves of a VM's EPT are as large as the features allow, and together they are its memory."""
     config = "[lintel]\nselftest = yes\n" + (f"mask = {mask}\n" if mask else "") + "[vm tiny]\nmemory = 16M\nkernel = guest\ndebug-exit = 0xf4\n"

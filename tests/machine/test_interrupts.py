@@ -124,6 +124,7 @@ def quiet_linux(vcpus: int, cpus: int) -> Report:
     return report
 
 
+@pytest.mark.long
 def test_quiet_linux():
     """Linux with two vCPUs by virtual-interrupt delivery, on one CPU."""
     quiet_linux(2, 1)
