@@ -113,7 +113,7 @@ static u64 tend_vm(struct vm *vm, u64 now)
 		reap(vm, now);
 	if (starts_now(vm, now)) {
 		try_start(vm);
-		now = rdtsc(); /* its time begins later than what was @now */
+		return rdtsc(); /* and again at once: its time begins later than @now */
 	}
 	if (atomic_load_explicit(&vm->events, memory_order_relaxed))
 		vm_handle_events(vm);
