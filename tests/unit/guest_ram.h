@@ -53,6 +53,20 @@ static inline u64 ram_u64(const struct guest_mem *mem, gpa_t gpa)
 	return value;
 }
 
+/* Every image finds what kernels look for in the BIOS's data area, and a way to a reset at the reset vector. */
+static inline void check_bios(const struct guest_mem *mem)
+{
+	static const u8 vector[] = { 0xea, 0x5b, 0xe0, 0x00, 0xf0 }; /* jmp f000:e05b */
+	static const u8 reset[] = { 0xba, 0xf9, 0x0c, 0xb0, 0x06, 0xee };
+
+	assert_int_equal(ram_u32(mem, 0x400), 0x3f8);
+	assert_int_equal(ram_u32(mem, 0x40e) & 0xffff, 0x9fc0);
+	assert_int_equal(ram_u32(mem, 0x413) & 0xffff, 639);
+	assert_int_equal(*(const u8 *)ram_at(mem, 0x9fc00, 1), 1);
+	assert_memory_equal(ram_at(mem, 0xffff0, 5), vector, 5);
+	assert_memory_equal(ram_at(mem, 0xfe05b, 6), reset, 6);
+}
+
 /* The whole of the file that the environment variable names, else @path; skips when it is not there. */
 static inline struct boot_file file_read_or_skip(const char *variable, const char *path)
 {
