@@ -97,7 +97,7 @@ compile_commands.json:
 
 # --- guests, and a folder that boots them ----------------------------------------------------
 
-.PHONY: guests esp image run setup
+.PHONY: guests esp image run setup certify certify-image
 
 ## setup: installs what build, lab and guests need, saying what and why
 setup:
@@ -119,6 +119,15 @@ esp: setup $(IMAGE) guests
 ## image: build/lintel.img, a disk image for a USB stick or any VM; CONFIG=FILE as well
 image: esp
 	$(Q)tools/lab image --esp $(BUILD)/esp $(GUEST_DISK:%=--partitions %) --output $(BUILD)/lintel.img
+
+## certify-image: build/certify.img, a stick that proves a machine (docs/certify.md)
+certify-image: setup $(IMAGE) guests micro
+	$(Q)tools/certify --esp $(BUILD)/certify
+	$(Q)tools/lab image --gpt --esp $(BUILD)/certify --output $(BUILD)/certify.img
+
+## certify: boots it in the machines that are there; CERTIFY='--machine bochs' chooses one
+certify: certify-image
+	$(Q)tools/certify --image $(BUILD)/certify.img $(CERTIFY)
 
 ## run: boots a stock Debian Linux under Lintel on this terminal; RUN='--cpus 2' goes to tools/lab boot
 # $(MAKE) once more, so that what set-up has installed is there when the image is built.
@@ -150,7 +159,7 @@ bench:
 HOSTCC    := clang
 SANITIZE  := -fsanitize=address,undefined -fno-sanitize-recover=all
 HOST_FLAGS := -std=gnu11 -Werror -O1 -g $(SANITIZE) -fno-omit-frame-pointer -Wall -Wextra -Wno-missing-field-initializers -I.
-HOST_SRCS := $(filter-out boot/%,$(C_SRCS)) boot/config.c boot/config_devices.c boot/config_keys.c boot/memmap.c
+HOST_SRCS := $(filter-out boot/%,$(C_SRCS)) boot/config.c boot/config_devices.c boot/config_keys.c boot/config_order.c boot/memmap.c
 HOST_OBJS := $(HOST_SRCS:%.c=$(BUILD)/host/%.o)
 HOST_LIB  := $(BUILD)/host/liblintel.a
 TEST_OBJS := $(patsubst %,$(BUILD)/host/tests/unit/%.o,host_support fake_x86 fake_vmcs fake_iomem)

@@ -410,6 +410,7 @@ static void check_vm(struct config *cfg, struct vm_config *vm)
 	if (!vm->kernel_line)
 		config_vm_error(cfg, vm, vm->line,
 				"[vm %s]: it has no kernel: expected kernel = FILE", vm->name);
+	config_check_order(cfg, vm);
 	if (vm->bad)
 		return; /* what follows from another mistake is none of its own */
 	if (vm->cap > 100 * vm->cpus)

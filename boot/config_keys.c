@@ -312,6 +312,7 @@ static const struct config_key lintel_keys[] = {
 	{ "trace", parse_trace, HOST(trace) },
 	{ "io-cpu", parse_cpu, HOST(io_cpu),
 	  .line_offset = offsetof(struct host_config, io_cpu_line) },
+	{ "summary", config_parse_summary, HOST(summary) },
 };
 
 static const struct config_key vm_keys[] = {
@@ -331,6 +332,9 @@ static const struct config_key vm_keys[] = {
 	{ "unknown-access", parse_word, VM(unknown_access), .words = unknown_access_words },
 	{ "disk", config_parse_disk, SEVERAL(disk, disks) },
 	{ "net", config_parse_net, SEVERAL(net, nets) },
+	{ "after", config_parse_after, VM(after), LINE(after_line) },
+	{ "timeout", config_parse_timeout, VM(timeout) },
+	{ "needs", config_parse_needs, VM(needs) },
 };
 
 static const struct config_key switch_keys[] = {

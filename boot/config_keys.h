@@ -59,6 +59,15 @@ char *config_next_name(char **list);
 /* @text, a number with K, M or G (powers of 1024) and no more: why not, or NULL. */
 const char *config_read_size(const char *text, u64 *size);
 
+/* Parsers of boot/config_order.c: after, timeout and needs of a VM; summary of [lintel]. */
+bool config_parse_after(struct config_value *v);
+bool config_parse_timeout(struct config_value *v);
+bool config_parse_needs(struct config_value *v);
+bool config_parse_summary(struct config_value *v);
+
+/* Is there a VM above for @vm to come after? */
+void config_check_order(struct config *cfg, struct vm_config *vm);
+
 /* Parsers of boot/config_devices.c: disk and net of a VM, uplink of a switch. */
 bool config_parse_disk(struct config_value *v);
 bool config_parse_net(struct config_value *v);

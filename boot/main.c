@@ -93,6 +93,7 @@ EFI_STATUS EFIAPI efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
 	pr_info("Lintel " LINTEL_VERSION ", a hypervisor on Intel VT-x\n");
 	info.acpi_rsdp = platform_acpi_rsdp();
 	info.secure_boot = platform_secure_boot();
+	platform_firmware(info.firmware, sizeof(info.firmware));
 	if (!read_configuration()) {
 		messages_flush();
 		return EFI_NOT_FOUND;

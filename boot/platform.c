@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "boot/platform.h"
 #include "boot/efi.h"
+#include "lib/print.h"
 #include "lib/string.h"
 
 /* Where is the blue byte? False for a layout that is neither RGB nor BGR with 32 bits. */
@@ -75,4 +76,18 @@ static u8 global_byte(CHAR16 *name)
 bool platform_secure_boot(void)
 {
 	return global_byte(EFI_STRING("SecureBoot")) && !global_byte(EFI_STRING("SetupMode"));
+}
+
+/* UTF-16 becomes ASCII: what is none is left out. */
+void platform_firmware(char *text, size_t size)
+{
+	char revision[12];
+	size_t room, len = 0;
+
+	room = size - 1 - scnprintf(revision, sizeof(revision), " 0x%x", efi->FirmwareRevision);
+	for (const CHAR16 *c = efi->FirmwareVendor; c && *c && len < room; c++) {
+		if (*c >= ' ' && *c < 0x7f)
+			text[len++] = (char)*c;
+	}
+	str_copy(text + len, revision, size - len);
 }

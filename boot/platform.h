@@ -13,4 +13,7 @@ hpa_t platform_acpi_rsdp(void);
 
 bool platform_secure_boot(void);
 
+/* Maker and revision of the firmware, in @text of @size bytes. */
+void platform_firmware(char *text, size_t size);
+
 #endif

@@ -53,6 +53,7 @@ struct boot_info {
 	struct config config;
 	u64 start_tsc; /* RDTSC at the start of the application */
 	bool secure_boot;
+	char firmware[44]; /* its maker and revision, in ASCII */
 	/* The GPT partition that lintel.efi and lintel.conf were read from: its GUID, as on the disk; or zeroes. */
 	u8 boot_part[16];
 	/*

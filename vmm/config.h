@@ -22,6 +22,10 @@
 #define CONFIG_WEIGHT_DEFAULT 100
 #define CONFIG_WEIGHT_MAX     10000
 
+#define CONFIG_TIMEOUT_MAX    86400 /* seconds that a VM may be given */
+#define CONFIG_SUMMARY_MAX    3600  /* seconds that a summary stays on the screen */
+#define CONFIG_NEEDS_SMP      BIT(63)
+
 /* Bytes of a CPU's ring for the trace, a power of two. */
 #define CONFIG_TRACE_MIN KIB(4)
 #define CONFIG_TRACE_MAX MIB(1)
@@ -62,6 +66,7 @@ struct host_config {
 	int io_cpu; /* the physical CPU that serves virtqueues and devices, and runs no guest; -1: none */
 	unsigned int io_cpu_line;
 	bool exit_times; /* measure what exits take, from the start: inside.h */
+	u32 summary;     /* at the end, and seconds to read it; 0: none */
 	u64 trace;       /* bytes of each CPU's ring, traced from the start; 0: not */
 	u8 log_level;    /* enum log_level, `log = error|warning|info|debug` */
 };
@@ -125,6 +130,10 @@ struct vm_config {
 	bool bad;       /* something in its section was wrong: not to be started */
 	unsigned int memory_line, cpus_line, kernel_line, initrd_line; /* 0 = not given */
 	unsigned int pin_line, cap_line;
+	char after[CONFIG_NAME_LEN]; /* the VM whose end it waits for; empty: none */
+	unsigned int after_line, after_vm;
+	u32 timeout; /* seconds of a life, at most; 0: no limit */
+	u64 needs;   /* BIT(enum vmx_feature)s and CONFIG_NEEDS_SMP: without them it is skipped */
 	struct disk_config disk[CONFIG_MAX_DISKS];
 	unsigned int disks;
 	struct net_config net[CONFIG_MAX_NETS];

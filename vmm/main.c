@@ -23,6 +23,8 @@
 #include "vmm/host/panic.h"
 #include "vmm/host/power.h"
 #include "vmm/run/run.h"
+#include "vmm/run/steps.h"
+#include "vmm/run/summary.h"
 #include "vmm/host/tsc.h"
 #include "vmm/vm/vm.h"
 #include "vmx/vmx.h"
@@ -38,11 +40,34 @@ static struct acpi_info acpi;
 /* Where there is a screen, leave people the time to read it. */
 #define GOODBYE_SECONDS 5
 
+/* What it prints stays on the screen; without a line for each second, which would move it. */
+static void summarize(const struct boot_info *info, bool failed)
+{
+	u32 seconds = info->config.host.summary;
+	u64 end, look;
+
+	summary_print(info->firmware);
+	pr_info("the summary stays for %u s, or until a key is pressed on the serial line\n",
+		seconds);
+	power_drain();
+	(void)host_key(); /* what was typed before was not meant */
+	end = rdtsc() + seconds * tsc_hz();
+	while ((look = rdtsc()) < end && !host_key()) {
+		look += tsc_hz() / 10;
+		if (failed) /* perhaps without a timer that ends a sleep */
+			cpu_pause();
+		else
+			host_idle(MIN(end, look));
+	}
+}
+
 static void __noreturn finish(const struct boot_info *info, bool failed)
 {
 	enum config_idle idle = info->config.host.idle;
 
-	if (failed && info->fbtext && idle != IDLE_STAY && tsc_hz()) {
+	if (info->config.host.summary && tsc_hz())
+		summarize(info, failed);
+	else if (failed && info->fbtext && idle != IDLE_STAY && tsc_hz()) {
 		u64 end = rdtsc() + GOODBYE_SECONDS * tsc_hz();
 
 		while (rdtsc() < end)
@@ -145,6 +170,12 @@ static void ap_main(struct cpu *cpu)
 	run_ap(cpu);
 }
 
+static void tell_of_panic(void)
+{
+	exit_log_dump();
+	steps_panic();
+}
+
 static void selftest(void)
 {
 	hostpt_dump();
@@ -202,7 +233,7 @@ static void vmm_run(void *arg)
 	mem_free_owner(MEM_OWNER_BOOT);
 	if (info->secure_boot)
 		pr_info("boot: Secure Boot is on\n");
-	panic_set_hook(exit_log_dump);
+	panic_set_hook(tell_of_panic);
 	acpi_init(&acpi, info->acpi_rsdp);
 	acpi_print(&acpi);
 	power_init(&acpi);

@@ -209,6 +209,15 @@ static const struct one_error vm_errors[] = {
 	{ "pin = 2\ncpus = 3", "3: pin = 2: 1 for 3 vCPUs: expected a CPU for each" },
 	{ "pin = 1-2\ncpus = 0", "4: cpus = 0: bad number: expected 1 to 16" },
 	{ "pin = 9", "3: pin = 9: CPU 9 is the io-cpu, by line 8: expected another one" },
+	{ "after = b",
+	  "3: after = b: there is no such VM above: expected [vm b] above this section" },
+	{ "after = a",
+	  "3: after = a: there is no such VM above: expected [vm a] above this section" },
+	{ "timeout = 0", "3: timeout = 0: bad number: expected seconds, 1 to 86400" },
+	{ "timeout = 1m", "3: timeout = 1m: bad number: expected seconds, 1 to 86400" },
+	{ "timeout = 86401", "3: timeout = 86401: bad number: expected seconds, 1 to 86400" },
+	{ "needs = vid, nope", "3: needs = vid, nope: unknown feature nope" },
+	{ "needs = vid,", "3: needs = vid,: an empty name: expected NAME, NAME, ..." },
 	{ "disk = sda", "3: disk = sda: unknown kind of disk: expected part:NAME, ram:SIZE or "
 			"file:PATH" },
 	{ "disk = ram:64", "3: disk = ram:64: bad size: expected a number with K, M or G" },
@@ -315,6 +324,8 @@ static void test_vm_errors(void **state)
 }
 
 static const struct one_error lintel_errors[] = {
+	{ "summary = 0", "2: summary = 0: bad number: expected seconds, 1 to 3600" },
+	{ "summary = yes", "2: summary = yes: bad number: expected seconds, 1 to 3600" },
 	{ "console = com3",
 	  "2: console = com3: unknown word: expected auto or com1 or com2 or framebuffer" },
 	{ "idle = sleep", "2: idle = sleep: unknown word: expected poweroff or reboot or stay" },
@@ -671,6 +682,28 @@ static void test_later_error(void **state)
 	assert_true(cfg.vm[0].bad);
 }
 
+/* VMs one after the other, with a time-out each, and a summary of them. */
+static void test_order(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("[lintel]\nsummary = 60\n[vm a]\nkernel = k\ntimeout = 5\n"
+			       "[vm b]\nkernel = k\nneeds = smp, vpid\n"
+			       "[vm c]\nkernel = k\nafter = b\n"),
+			 0);
+	assert_int_equal(cfg.host.summary, 60);
+	assert_int_equal(cfg.vm[0].timeout, 5);
+	assert_string_equal(cfg.vm[0].after, "");
+	assert_int_equal(cfg.vm[0].needs, 0);
+	assert_true(cfg.vm[1].needs == (CONFIG_NEEDS_SMP | 2));
+	assert_int_equal(cfg.vm[1].timeout, 0);
+	assert_int_equal(cfg.vm[2].after_vm, 1);
+	/* One that cannot start has its place in the order all the same. */
+	assert_int_equal(parse("[vm a]\nkernel = k\n[vm b]\nkernel = k\nafter = a\ncpus = 0\n"), 1);
+	assert_true(cfg.vm[1].bad);
+	assert_int_equal(cfg.vm[1].after_vm, 0);
+	assert_string_equal(cfg.vm[1].after, "a");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -682,6 +715,7 @@ int main(void)
 		cmocka_unit_test(test_flood),          cmocka_unit_test(test_later_error),
 		cmocka_unit_test(test_devices),        cmocka_unit_test(test_default_macs),
 		cmocka_unit_test(test_devices_twice),  cmocka_unit_test(test_bad_switch),
+		cmocka_unit_test(test_order),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

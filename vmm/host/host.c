@@ -223,6 +223,19 @@ void host_post(const struct cpu *cpu)
 	lapic_send_ipi(cpu->apic_id, VECTOR_POSTED);
 }
 
+bool host_key(void)
+{
+	bool typed = false;
+	u8 byte;
+
+	if (!uart)
+		return false;
+	uart_poll(uart);
+	while (uart_read(uart, &byte, 1)) /* not more than its ring holds: nobody else polls */
+		typed = true;
+	return typed;
+}
+
 void host_poll(void)
 {
 	__asm__ volatile("sti; nop; cli" : : : "memory");

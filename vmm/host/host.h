@@ -42,6 +42,9 @@ void host_interrupt(struct cpu *cpu);
 u8 host_posted_vector(void);
 void host_post(const struct cpu *cpu);
 
+/* Has anything been typed on the UART? It is taken away. On the boot CPU, when no VM is there to have it. */
+bool host_key(void);
+
 /*
  * Let pending interrupts in and, on the boot CPU, which has the console's line, move its bytes in both
  * directions. Interrupts are off after.

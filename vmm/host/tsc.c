@@ -18,6 +18,7 @@
 #define CPUID_INVARIANT_TSC BIT(8)  /* 80000007H EDX */
 
 static u64 hz;
+static const char *source = "";
 
 static bool is_virtual(void)
 {
@@ -212,6 +213,7 @@ int tsc_init(const struct acpi_info *acpi)
 		if (found < MIN_HZ || found > MAX_HZ)
 			continue;
 		hz = found;
+		source = sources[i].name;
 		pr_info("tsc: %llu.%03llu MHz (%s)%s\n", (unsigned long long)(hz / 1000000),
 			(unsigned long long)(hz / 1000 % 1000), sources[i].name,
 			invariant ? "" : ", not invariant: time may drift");
@@ -225,6 +227,11 @@ int tsc_init(const struct acpi_info *acpi)
 u64 tsc_hz(void)
 {
 	return hz;
+}
+
+const char *tsc_source(void)
+{
+	return source;
 }
 
 u64 tsc_to_ns(u64 ticks)

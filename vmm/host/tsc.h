@@ -15,6 +15,9 @@ int tsc_init(const struct acpi_info *acpi) __must_check;
 /* Ticks a second; 0 before tsc_init. */
 u64 tsc_hz(void);
 
+/* Who has said so, in words; empty before tsc_init. */
+const char *tsc_source(void);
+
 /* Rounded down; they saturate. Only after tsc_init. */
 u64 tsc_to_ns(u64 ticks);
 u64 tsc_from_ns(u64 ns);

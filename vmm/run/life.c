@@ -14,6 +14,7 @@
 #include "vmm/run/vm_events.h"
 #include "vmm/vm/vm_memory.h"
 #include "vmm/run/vm_start.h"
+#include "vmm/run/steps.h"
 
 /* A VM that has lived for less than this has lived shortly; how often that counts at most. */
 #define SHORT_LIFE_SECONDS 10
@@ -24,6 +25,7 @@ static atomic_bool quit;
 static void not_started(struct vm *vm)
 {
 	pr_err("vm %s: not started\n", vm->config->name);
+	steps_not_started(vm);
 	if (vm->starts)
 		console_vm_stopped(vm->id);
 	vm->state = VM_OFF;
@@ -68,6 +70,7 @@ static void reap(struct vm *vm, u64 now)
 		return;
 	vm_drain_console(vm);
 	dump_end(vm);
+	steps_ended(vm);
 	vm_finish(vm);
 	delay = restart_delay(vm);
 	if (atomic_load(&quit) || !vm_wants_restart(vm)) {
@@ -84,14 +87,15 @@ static void reap(struct vm *vm, u64 now)
 static void obey_quit(struct vm *vm)
 {
 	if (vm->state == VM_RUNNING)
-		vm_stop(vm, VM_END_POWEROFF, "quit by the operator");
+		vm_stop(vm, VM_END_QUIT, "quit by the operator");
 	else if (vm->state != VM_ENDED)
 		vm->state = VM_OFF;
 }
 
 static bool starts_now(const struct vm *vm, u64 now)
 {
-	return vm->state == VM_STARTING || (vm->state == VM_WAITING && now >= vm->restart_at);
+	return (vm->state == VM_STARTING && steps_turn(vm)) ||
+	       (vm->state == VM_WAITING && now >= vm->restart_at);
 }
 
 bool life_is_due(const struct cpu *cpu, u64 now)
@@ -122,6 +126,16 @@ static u64 tend_vm(struct vm *vm, u64 now)
 	return vm->state == VM_WAITING ? vm->restart_at : SCHED_NEVER;
 }
 
+/* The boot CPU waits for the last one, and others may have one that comes after it. */
+static void tell_off(void)
+{
+	host_kick(cpu_by_id(0));
+	for (unsigned int i = 0; i < vmm.vms; i++) {
+		if (vmm.vm[i].state == VM_STARTING && vmm.vm[i].cpu)
+			host_kick(vmm.vm[i].cpu);
+	}
+}
+
 u64 life_tend(const struct cpu *cpu, u64 now)
 {
 	u64 deadline = SCHED_NEVER;
@@ -135,7 +149,7 @@ u64 life_tend(const struct cpu *cpu, u64 now)
 		next = tend_vm(vm, now); /* once: MIN evaluates twice */
 		deadline = MIN(deadline, next);
 		if (vm->state == VM_OFF)
-			host_kick(cpu_by_id(0)); /* which waits for the last one */
+			tell_off();
 	}
 	return deadline;
 }
@@ -156,9 +170,12 @@ void life_begin(void)
 	placement_plan(vmm.vm[0].config, vmm.vms, vmm.host_cpus, iocpu_mask(), placement);
 	for (unsigned int i = 0; i < vmm.vms; i++) {
 		struct vm *vm = &vmm.vm[i];
+		const char *lacks = steps_lacks(vm);
 
 		vm->cpu = cpu_by_id(placement[i].home);
-		if (!placement[i].possible || !disks_possible(vm) || vm_memory_alloc(vm))
+		if (lacks)
+			steps_skipped(vm, lacks);
+		else if (!placement[i].possible || !disks_possible(vm) || vm_memory_alloc(vm))
 			not_started(vm);
 		else
 			vm->state = VM_STARTING;

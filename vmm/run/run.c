@@ -12,6 +12,7 @@
 #include "vmm/host/hostdev.h"
 #include "vmm/run/life.h"
 #include "vmm/run/poll.h"
+#include "vmm/run/steps.h"
 #include "vmm/vcpu/vcpu.h"
 #include "vmm/vm/vm.h"
 #include "vmx/controls.h"
@@ -317,6 +318,7 @@ void run_vms(void)
 	iocpu_choose(vmm.config, vmm.host_cpus);
 	for (u64 mask = iocpu_mask(); mask; mask &= mask - 1)
 		sched_reserve(&scheduler, (unsigned int)__builtin_ctzll(mask));
+	steps_begin();
 	life_begin();
 	atomic_store(&begun, true);
 	for (unsigned int i = 0; i < vmm.host_cpus; i++)

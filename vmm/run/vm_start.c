@@ -107,6 +107,7 @@ int vm_start(struct vm *vm)
 
 void vm_run(struct vm *vm)
 {
+	vm_arm_timeout(vm);
 	vm->state = VM_RUNNING;
 	if (inside_on()) /* who changes that later sees that it runs, and tells it */
 		inside_vm_update(vm);

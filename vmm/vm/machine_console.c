@@ -6,6 +6,7 @@
 #include "vmm/host/mem.h"
 #include "vmm/vm/vm.h"
 #include "vmm/vm/vm_memory.h"
+#include "vmm/vm/vm_note.h"
 
 #define CONSOLE_SLOT 1
 
@@ -16,6 +17,16 @@ static size_t on_tx(void *ctx, const u8 *data, size_t len)
 
 	if (taken < len)
 		vm->console_refused = true;
+	return taken;
+}
+
+/* The same for a VM whose notes somebody wants: other VMs do not pay for it. */
+static size_t on_tx_noted(void *ctx, const u8 *data, size_t len)
+{
+	struct vm *vm = ctx;
+	size_t taken = on_tx(ctx, data, len);
+
+	vm_note_take(vm->note, data, taken);
 	return taken;
 }
 
@@ -84,7 +95,9 @@ void machine_console_output(struct vm *vm)
 }
 
 static const struct vuart_ops uart_ops = { .tx = on_tx, .rx_room = on_uart_rx_room };
+static const struct vuart_ops uart_noted = { .tx = on_tx_noted, .rx_room = on_uart_rx_room };
 static const struct virtio_console_ops virtio_ops = { .tx = on_tx, .rx = on_virtio_rx };
+static const struct virtio_console_ops virtio_noted = { .tx = on_tx_noted, .rx = on_virtio_rx };
 
 static int plug_card(struct vm *vm)
 {
@@ -95,7 +108,8 @@ static int plug_card(struct vm *vm)
 	if (!card)
 		return -ENOMEM;
 	virtio_slot_init(&card->slot, vm, CONSOLE_SLOT);
-	virtio_console_init(&card->console, &card->slot.host, &virtio_ops, vm);
+	virtio_console_init(&card->console, &card->slot.host,
+			    vm->note ? &virtio_noted : &virtio_ops, vm);
 	virtio_slot_plug(&card->slot, &card->console.dev, "virtio-console");
 	vm->machine->console.card = card;
 	return 0;
@@ -105,7 +119,7 @@ int machine_console_init(struct vm *vm)
 {
 	struct machine_console *m = &vm->machine->console;
 
-	vuart_init(&m->uart, &vm->env, &uart_ops, vm, MACHINE_COM1_LINE);
+	vuart_init(&m->uart, &vm->env, vm->note ? &uart_noted : &uart_ops, vm, MACHINE_COM1_LINE);
 	/* First of all ports: it is looked up most where there is nothing better. */
 	pio_register(&vm->pio, MACHINE_COM1, VUART_PORTS, &vuart_pio, &m->uart, "com1");
 	return vm->config->console == VM_CONSOLE_VIRTIO ? plug_card(vm) : 0;

@@ -38,6 +38,24 @@ void vm_triple_fault(struct vm *vm, int vector)
 		how);
 }
 
+static void on_timeout(void *dev)
+{
+	struct vm *vm = dev;
+
+	vm_stop(vm, VM_END_TIMEOUT, "timed out after %u s", vm->config->timeout);
+}
+
+/* Among the alarms of its devices: who has none pays nothing. */
+void vm_arm_timeout(struct vm *vm)
+{
+	if (!vm->config->timeout)
+		return;
+	vm->timeout = (struct vdev_timer){ .fire = on_timeout, .dev = vm };
+	spin_lock(&vm->lock);
+	vtimer_set(&vm->timers, &vm->timeout, vm->config->timeout * vmm.tsc_hz);
+	spin_unlock(&vm->lock);
+}
+
 /* A second is enough for a line that lives. */
 void vm_drain_console(struct vm *vm)
 {

@@ -40,6 +40,8 @@ enum vm_end {
 	VM_END_RESET,
 	VM_END_DEBUG_EXIT,
 	VM_END_CRASH,
+	VM_END_TIMEOUT, /* its `timeout` is over */
+	VM_END_QUIT,    /* the operator's wish */
 };
 
 /* What its home CPU is to look after. */
@@ -50,6 +52,7 @@ enum vm_end {
 
 struct cpu;
 struct machine;
+struct vm_note;
 struct vm;
 struct vcpu;
 
@@ -90,8 +93,9 @@ struct vm {
 	_Alignas(CACHE_LINE) _Atomic enum vm_state state; /* other CPUs may read it */
 	atomic_uint events; /* VM_EVENT_*: other CPUs may add to it, and kick the CPU */
 	enum vm_end end;
-	u32 debug_exit;   /* VM_END_DEBUG_EXIT: what the guest has written there */
-	char reason[160]; /* as printed: "poweroff", "debug-exit 0x10", "crash: triple fault" */
+	u32 debug_exit;       /* VM_END_DEBUG_EXIT: what the guest has written there */
+	char reason[160];     /* as printed: "poweroff", "debug-exit 0x10", "crash: triple fault" */
+	struct vm_note *note; /* what the guest wants noted; NULL: nobody does */
 	unsigned int starts;
 	unsigned int short_lives; /* in a row: run.c */
 	u64 restart_at;           /* host TSC */
@@ -104,6 +108,7 @@ struct vm {
 	bool polled;          /* the I/O CPU looks at its devices, and fires their alarms */
 	bool console_refused; /* the line has not taken all that was just sent: vcpu_hold */
 	struct vtimers timers;
+	struct vdev_timer timeout; /* armed while it runs, if it has one */
 	struct vdev_env env;
 	struct pio_bus pio;
 	struct mmio_bus mmio;
@@ -131,6 +136,9 @@ void vm_triple_fault(struct vm *vm, int vector);
 
 /* Wait until the line has taken what the guest sent, or is found dead. Its vCPUs have left their CPUs. */
 void vm_drain_console(struct vm *vm);
+
+/* Its time begins: if it has a time-out, an alarm ends it then. On its home CPU, before it runs. */
+void vm_arm_timeout(struct vm *vm);
 
 /* Should it be started again? (reset, or the restart policy) */
 bool vm_wants_restart(const struct vm *vm);
