@@ -82,13 +82,14 @@ def append_partition(disk: Path, content: Path) -> None:
         file.write(entry)
 
 
-def make_disk(folder: Path, further: Path, target: Path, spare: int = 16 << 20) -> None:
-    """Writes a disk image with GPT: an EFI system partition as above, and copies of all partitions of another image, with their names."""
+def make_disk(folder: Path, further: Path | None, target: Path, spare: int = 16 << 20) -> None:
+    """Writes a disk image with GPT: an EFI system partition as above, and copies of all partitions of another image, if there is one, with
+    their names."""
     mib = 1 << 20
     esp_sectors = (_esp_size(folder, spare) + mib - 1) // mib * mib // SECTOR
     partitions = [gpt.Partition(gpt.EFI_SYSTEM, ESP_UUID, "EFI system", PARTITION_START // SECTOR, esp_sectors)]
     place = PARTITION_START // SECTOR + esp_sectors
-    sources = gpt.read(further)
+    sources = gpt.read(further) if further else []
     for source in sources:
         partitions.append(replace(source, start=place))
         place += (source.sectors * SECTOR + mib - 1) // mib * mib // SECTOR
@@ -98,6 +99,7 @@ def make_disk(folder: Path, further: Path, target: Path, spare: int = 16 << 20) 
     gpt.write(target, partitions)
     _fill_esp(target, PARTITION_START, esp_sectors, folder)
     for source, copy in zip(sources, partitions[1:]):
+        assert further
         copy_range(further, source.start * SECTOR, target, copy.start * SECTOR, source.sectors * SECTOR)
 
 

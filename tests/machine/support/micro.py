@@ -2,29 +2,15 @@
 """VMs that run micro-guests (guests/micro/README.md), and what they say."""
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
+
+from lablib.micro import Guest
 
 from .esp import MICRO, make_esp
 from .exits import STOPPED
 
 # The longest that a guest of a whole boot may take, several machines side by side.
 SECONDS = 300
-
-
-@dataclass
-class Guest:
-    """One VM that runs a micro-guest."""
-
-    vm: str
-    image: str
-    cmdline: str = ""
-    more: str = ""
-    memory: str = "16M"
-
-    def section(self) -> str:
-        """Its part of lintel.conf."""
-        return f"[vm {self.vm}]\nmemory = {self.memory}\nkernel = {self.image}.elf\ncmdline = {self.cmdline}\ndebug-exit = 0xf4\n{self.more}\n"
 
 
 def lay_out(name: str, guests: list[Guest], lintel: str = "") -> Path:
