@@ -85,8 +85,8 @@ def test_nothing_was_calibrated(shell, dmesg):
 
 
 def test_x2apic_is_in_use(dmesg):
-    """The kernel drives its APIC as x2APIC, from the mode that Lintel handed over, and its timer by TSC deadline."""
-    assert "x2apic: enabled by BIOS" in dmesg
+    """The kernel has switched its APIC to x2APIC mode, and drives its timer by TSC deadline."""
+    assert "x2apic enabled" in dmesg
     assert re.search(r"(?:Setting|Switched) APIC routing to \w+ x2apic", dmesg)
     assert "TSC deadline timer available" in dmesg
 
@@ -212,12 +212,12 @@ def test_report_adds_up(machine):
 
 
 def test_figures(machine):
-    """No EPT violation in RAM (each one is a device's), no LAPIC MMIO access, at most 10 PIT accesses."""
+    """No EPT violation in RAM (each one is a device's), no access to the LAPIC's page but those before the switch to x2APIC mode, at most 10 PIT accesses."""
     assert not machine.running(), "needs test_poweroff"
     for report in reports(machine.log_text()):
         of_devices = sum(count for name, count in report.devices.items() if name.startswith("mmio"))
         assert report.of("EPT violation") == of_devices
-        assert report.device("mmio lapic") == 0
+        assert report.device("mmio lapic") <= 20
         assert report.device("port pit") + report.device("port pit-control") <= 10
         assert report.device("port com1") > 0, "the devices are not counted"
 

@@ -11,7 +11,7 @@ static int start_ap(void **state)
 
 	rig_start(state);
 	vapic_bus_init(&rig_vm->bus, vmm.tsc_hz, 0);
-	assert_int_equal(vcpu_apic_init(&rig_vcpu, page, false), 0);
+	assert_int_equal(vcpu_apic_init(&rig_vcpu, page), 0);
 	rig_vcpu.lapic.base &= ~(u64)APIC_BASE_BSP;
 	return 0;
 }

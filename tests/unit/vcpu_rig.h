@@ -219,7 +219,7 @@ static inline void rig_apic(void)
 	static _Alignas(4096) u8 page[4096];
 
 	vapic_bus_init(&rig_vm->bus, vmm.tsc_hz, VAPIC_X2APIC | VAPIC_TSC_DEADLINE);
-	assert_int_equal(vcpu_apic_init(&rig_vcpu, page, false), 0);
+	assert_int_equal(vcpu_apic_init(&rig_vcpu, page), 0);
 	rig_real_ops = rig_vcpu.lapic.ops;
 	rig_vcpu.lapic.ops = &rig_lapic_ops;
 	vlapic_virtual_wire(&rig_vcpu.lapic);

@@ -144,10 +144,10 @@ static inline struct vcpu *vcpu_of_regs(struct guest_regs *regs)
 }
 
 /*
- * Give the vCPU a local APIC with @page for its registers, on the VM's bus, in x2APIC mode if
- * @x2apic and the bus has it. -ENOSPC when the bus is full.
+ * Give the vCPU a local APIC with @page for its registers, on the VM's bus, in the mode that a reset leaves (xAPIC).
+ * -ENOSPC when the bus is full.
  */
-int vcpu_apic_init(struct vcpu *vcpu, void *page, bool x2apic) __must_check;
+int vcpu_apic_init(struct vcpu *vcpu, void *page) __must_check;
 
 /*
  * Give the vCPU its own context, whose exits go by @exits, and load it. vm, id, cpuid and lapic are filled; its memory

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A vCPU's local APIC in the machine: its clock, and what it tells the vCPU. */
-#include "lib/printk.h"
 #include "lib/spinlock.h"
 #include "vmm/vcpu/vcpu_irq.h"
 #include "vmm/vm/vm.h"
@@ -72,19 +71,13 @@ static const struct vlapic_ops ops = {
 	.eoi = on_eoi,
 };
 
-int vcpu_apic_init(struct vcpu *vcpu, void *page, bool x2apic)
+int vcpu_apic_init(struct vcpu *vcpu, void *page)
 {
-	struct vlapic *lapic = &vcpu->lapic;
-	int err;
-
 	vcpu->env = (struct vdev_env){
 		.ctx = vcpu,
 		.tsc_hz = vmm.tsc_hz,
 		.now = env_now,
 		.set_timer = env_set_timer,
 	};
-	err = vlapic_init(lapic, &vcpu->vm->bus, &vcpu->env, &ops, vcpu, page, vcpu->id);
-	if (!err && x2apic && !vlapic_set_base(lapic, vlapic_base(lapic) | APIC_BASE_EXTD))
-		pr_debug("vm %s: no x2APIC\n", vcpu->vm->config->name);
-	return err;
+	return vlapic_init(&vcpu->lapic, &vcpu->vm->bus, &vcpu->env, &ops, vcpu, page, vcpu->id);
 }

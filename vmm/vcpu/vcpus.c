@@ -21,7 +21,7 @@ static void init_bus(struct vm *vm, const struct cpuid_table *cpuid)
 }
 
 /* vCPU @id, which waits for a start-up IPI. */
-static int init_vcpu(struct vm *vm, unsigned int id, bool x2apic, const struct exit_ways *exits)
+static int init_vcpu(struct vm *vm, unsigned int id, const struct exit_ways *exits)
 {
 	struct vcpu *vcpu = vm_pages(vm, sizeof(*vcpu));
 	void *apic_page = vm_pages(vm, PAGE_SIZE);
@@ -40,20 +40,20 @@ static int init_vcpu(struct vm *vm, unsigned int id, bool x2apic, const struct e
 		msr_bitmap_build(vm->msr_bitmap[MSR_BITMAP_PLAIN], vcpu, false);
 		msr_bitmap_build(vm->msr_bitmap[MSR_BITMAP_X2APIC], vcpu, true);
 	}
-	err = vcpu_apic_init(vcpu, apic_page, x2apic);
+	err = vcpu_apic_init(vcpu, apic_page);
 	return err ? err : vcpu_init(vcpu, exits);
 }
 
 /*
- * Linux finds the APICs as a modern firmware leaves them, in x2APIC mode: it then never touches the
- * register page. Small images expect the mode that a reset leaves.
+ * The APICs are in xAPIC mode, as firmware hands them over where no ID needs more. Linux switches to x2APIC mode by
+ * itself where the MADT tells it that there is an APIC; without ACPI it expects the register page.
  */
 int vcpus_init(struct vm *vm, const struct guest_entry *entry, const struct exit_ways *exits)
 {
 	int err = vm_bitmaps_init(vm);
 
 	for (unsigned int i = 0; i < vm->config->cpus && !err; i++)
-		err = init_vcpu(vm, i, entry->mode == GUEST_LONG64, exits);
+		err = init_vcpu(vm, i, exits);
 	if (err)
 		return err;
 	vcpu_load(vm->vcpu[0]);
