@@ -27,6 +27,7 @@ static inline void mode_none(void)
 {
 	fake_vmcs_set(GUEST_CR0, CR0_PE);
 	fake_vmcs_set(GUEST_IA32_EFER, 0);
+	fake_vmcs_set(GUEST_CS_ACCESS_RIGHTS, 0xc09b);
 	fake_vmcs_set(GUEST_CR4, 0);
 }
 
@@ -34,6 +35,7 @@ static inline void mode_32(u64 cr4)
 {
 	fake_vmcs_set(GUEST_CR0, CR0_PE | CR0_PG);
 	fake_vmcs_set(GUEST_IA32_EFER, 0);
+	fake_vmcs_set(GUEST_CS_ACCESS_RIGHTS, 0xc09b);
 	fake_vmcs_set(GUEST_CR4, cr4);
 	fake_vmcs_set(GUEST_CR3, TABLE(2));
 }
@@ -48,6 +50,7 @@ static inline void mode_64(void)
 {
 	fake_vmcs_set(GUEST_CR0, CR0_PE | CR0_PG);
 	fake_vmcs_set(GUEST_IA32_EFER, EFER_LME | EFER_LMA);
+	fake_vmcs_set(GUEST_CS_ACCESS_RIGHTS, 0xa09b);
 	fake_vmcs_set(GUEST_CR4, CR4_PAE);
 	fake_vmcs_set(GUEST_CR3, TABLE(4));
 }

@@ -88,6 +88,16 @@ static void paging_64(void **state)
 	assert_int_equal(translate(linear), 0x80c0000000ULL + (linear & 0x3fffffff));
 }
 
+/* Claim: compatibility mode has the same tables, though CS says 32 bits. */
+static void paging_compatibility(void **state)
+{
+	(void)state;
+	mode_64();
+	fake_vmcs_set(GUEST_CS_ACCESS_RIGHTS, 0xc09b);
+	map_64(0x12345678, 0x7ff0000abc000ULL | PT_P);
+	assert_int_equal(translate(0x12345678), 0x7ff0000abc678ULL);
+}
+
 /* Claim: at each level, an entry that is not present or a table outside of RAM maps nothing. */
 static void broken_tables(void **state)
 {
@@ -293,6 +303,7 @@ int main(void)
 		cmocka_unit_test_setup(paging_32, rig_start),
 		cmocka_unit_test_setup(paging_pae, rig_start),
 		cmocka_unit_test_setup(paging_64, rig_start),
+		cmocka_unit_test_setup(paging_compatibility, rig_start),
 		cmocka_unit_test_setup(broken_tables, rig_start),
 		cmocka_unit_test_setup(random_tables, rig_start),
 		cmocka_unit_test_setup(copies, rig_start),

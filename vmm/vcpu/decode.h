@@ -10,7 +10,7 @@
 
 #define INSN_MAX_LENGTH 15
 
-/* From the guest's CS and EFER: LMA and CS.L = 64, else CS.D = 32, else 16 (real mode too). */
+/* From the guest's CS: L = 64, else CS.D = 32, else 16 (real mode too). */
 enum insn_mode { INSN_MODE_16, INSN_MODE_32, INSN_MODE_64 };
 
 /* The first eight in the order of the opcode map, which is that of /reg in group 1. */

@@ -50,10 +50,13 @@ static struct paging paging_now(void)
 {
 	u64 cr3, cr4;
 
+	if (likely(vcpu_long_mode()))
+		return (struct paging){ &mode_4level, vmcs_read(GUEST_CR3) & PTE_FRAME };
 	if (!(vmcs_read(GUEST_CR0) & CR0_PG))
 		return (struct paging){ NULL, 0 };
 	cr3 = vmcs_read(GUEST_CR3);
-	if (likely(vmcs_read(GUEST_IA32_EFER) & EFER_LMA))
+	/* Compatibility mode has the same paging. */
+	if (vmcs_read(GUEST_IA32_EFER) & EFER_LMA)
 		return (struct paging){ &mode_4level, cr3 & PTE_FRAME };
 	cr4 = vmcs_read(GUEST_CR4);
 	if (cr4 & CR4_PAE)

@@ -11,7 +11,8 @@ enum insn_mode insn_mode(void)
 {
 	u64 rights = vmcs_read(GUEST_CS_ACCESS_RIGHTS);
 
-	if ((rights & AR_L) && (vmcs_read(GUEST_IA32_EFER) & EFER_LMA))
+	/* As vcpu_long_mode. */
+	if (rights & AR_L)
 		return INSN_MODE_64;
 	if (!(vmcs_read(GUEST_CR0) & CR0_PE))
 		return INSN_MODE_16;

@@ -34,7 +34,7 @@ struct insn_bytes {
 	size_t len;
 };
 
-/* The mode of the vCPU's code, from CS, EFER and CR0. */
+/* The mode of the vCPU's code, from CS and CR0. */
 enum insn_mode insn_mode(void);
 
 /*

