@@ -5,8 +5,10 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pexpect
 from pexpect.spawnbase import SpawnBase
@@ -19,16 +21,17 @@ Sink = Callable[[bytes], None]
 class Console(SpawnBase):
     """pexpect on the serial line. A thread empties the socket whether or not anybody reads, since Bochs stands still otherwise.
 
-    Reading raises MachineFailed when the machine has panicked, so that a test ends at once and says why.
+    Reading raises MachineFailed when the machine has panicked, so that a test ends at once and says why. Who waits in vain is told what `last_words` gives.
     """
 
-    def __init__(self, connection: socket.socket, log: Path, sinks: list[Sink], failure: Callable[[], str]):
+    def __init__(self, connection: socket.socket, log: Path, sinks: list[Sink], failure: Callable[[], str], last_words: Callable[[], str] = str):
         super().__init__(timeout=120, encoding="utf-8", codec_errors="replace")
         self.delaybeforesend = None
         self.name = "console"
         self._connection = connection
         self._sinks = sinks
         self._failure = failure
+        self._last_words = last_words
         self._chunks: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._log = open(log, "wb", buffering=0)  # pylint: disable=consider-using-with
         self._ended = False
@@ -73,6 +76,24 @@ class Console(SpawnBase):
             return text
         self.flag_eof = True
         raise pexpect.EOF("The machine has closed its serial line.")
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """The last lines of an error are what a list of failed tests shows of it."""
+        try:
+            yield
+        except pexpect.TIMEOUT as error:
+            raise pexpect.TIMEOUT(f"{error.value}\nin vain; the machine's last words:\n{self._last_words()}") from None
+
+    def expect_list(self, *arguments: Any, **more: Any) -> Any:
+        """What expect() comes to."""
+        with self._told():
+            return super().expect_list(*arguments, **more)
+
+    def expect_exact(self, *arguments: Any, **more: Any) -> Any:
+        """Waits for a string, or for one of several."""
+        with self._told():
+            return super().expect_exact(*arguments, **more)
 
     def send(self, text: str | bytes) -> int:
         """Types something. The serial line has flow control of its own: this may wait for the guest."""

@@ -136,7 +136,7 @@ class Machine:
                 guard + self.command, cwd=self.folder, env=self._environment, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
             )
         try:
-            self.console = Console(self._accept(), self.folder / "console.log", self.sinks, self.failure)
+            self.console = Console(self._accept(), self.folder / "console.log", self.sinks, self.failure, self.last_words)
         except BaseException:
             self.kill()
             raise
@@ -205,6 +205,13 @@ class Machine:
     @staticmethod
     def _last_lines(text: str, count: int = 12) -> str:
         return "\n".join(text.rstrip().split("\n")[-count:])
+
+    def last_words(self) -> str:
+        """The ends of what the machine has said, L0 too, for who waited in vain."""
+        ends = [self.watcher.tail(6)]
+        if self.kind == "nested":
+            ends.append(self._last_lines(self.emulator_log(), 3))
+        return "\n".join(ends)
 
     def _read_bochs_log(self) -> None:
         """Looks at what was added to bochs.log since the last look."""
