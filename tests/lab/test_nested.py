@@ -91,6 +91,7 @@ def test_command(tmp_path, fields):
     assert words[0] == "qemu-system-x86_64", "L0's, not this machine's"
     model = words[words.index("-cpu") + 1].split(",")
     assert model[0] == "host" and ("+invtsc" in model) == ("invtsc" not in options.exclude_features)
+    assert {"-vmx-apicv-vid", "-vmx-posted-intr"} <= set(model)
     places = [place for place, word in enumerate(words) if word.startswith("intel-iommu")]
     assert not places or max(places) < min(place for place, word in enumerate(words) if word.startswith("virtio"))
 

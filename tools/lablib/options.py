@@ -131,7 +131,7 @@ def words(text: str) -> tuple[str, ...]:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of a boot, as the command line spells them."""
     parser.add_argument("--machine", choices=MACHINES, default="auto", help="default: KVM with VT-x if there, else Bochs")
-    parser.add_argument("--cpu", default="", metavar="MODEL", help="CPU model in the words of the machine (bochs: corei7_skylake_x, kvm and nested: host,+invtsc, tcg: max)")
+    parser.add_argument("--cpu", default="", metavar="MODEL", help="CPU model in the words of the machine (bochs: corei7_skylake_x, kvm: host,+invtsc, nested: the same without virtual-interrupt delivery, tcg: max)")
     parser.add_argument("--cpus", type=int, default=1, metavar="N")
     parser.add_argument("--memory", type=int, default=1024, metavar="MIB")
     parser.add_argument("--mhz", type=int, metavar="N", help="clock of the emulated processor (Bochs): instructions in a microsecond of the machine's time (bochs: 100, nested: 250)")
