@@ -6,6 +6,7 @@
 #include "lib/printk.h"
 #include "lib/string.h"
 #include "vmm/host/acpi.h"
+#include "vmm/host/alike.h"
 #include "vmm/host/ap.h"
 #include "vmm/boot_info.h"
 #include "vmm/host/cpu.h"
@@ -33,6 +34,7 @@ const struct config_names vmm_config_names = { vmx_mask_bits, hide_bits };
 
 static struct cpu boot_cpu;
 static struct acpi_info acpi;
+static struct cpu_traits boot_traits; /* which all CPUs that run guests have */
 
 /* `interrupts = quiet` cannot do without these. */
 #define INTERRUPTS_QUIET_NEEDS (BIT(VMX_TPR_SHADOW) | BIT(VMX_VID) | BIT(VMX_PREEMPTION_TIMER))
@@ -143,6 +145,7 @@ static int start_vmx(const struct host_config *config)
 	if (err)
 		return err;
 	vmx_caps_read(&vmm.caps);
+	cpu_traits_read(&boot_traits, &vmm.caps);
 	choose_features(config);
 	vmm.look_ticks = look_ticks();
 	err = vmx_controls_choose(&vmm.caps, &vmm.controls);
@@ -150,21 +153,28 @@ static int start_vmx(const struct host_config *config)
 	return err ? err : enter_vmx();
 }
 
+static bool is_like_boot_cpu(const struct cpu *cpu)
+{
+	struct cpu_traits traits;
+	struct vmx_caps caps;
+	const char *trait;
+	unsigned int i;
+
+	vmx_caps_read(&caps);
+	cpu_traits_read(&traits, &caps);
+	trait = cpu_traits_differ(&boot_traits, &traits, &i);
+	if (trait)
+		pr_warn("cpu: APIC ID %u is not used: its %s is 0x%llx, the boot CPU's 0x%llx\n",
+			cpu->apic_id, trait, (unsigned long long)traits.value[i],
+			(unsigned long long)boot_traits.value[i]);
+	return !trait;
+}
+
 /* What each other CPU does, on its own stack. */
 static void ap_main(struct cpu *cpu)
 {
-	struct vmx_caps caps;
-
 	host_init_cpu(vmm.tsc_hz);
-	if (vmx_check_cpu(false))
-		return;
-	vmx_caps_read(&caps);
-	if (caps.basic != vmm.caps.basic || caps.present != vmm.caps.present) {
-		pr_warn("cpu: the VT-x of APIC ID %u is not the boot CPU's: not used\n",
-			cpu->apic_id);
-		return;
-	}
-	if (enter_vmx())
+	if (vmx_check_cpu(false) || !is_like_boot_cpu(cpu) || enter_vmx())
 		return;
 	ap_online();
 	run_ap(cpu);

@@ -20,6 +20,7 @@
 #include "vmm/host/mem.h"
 #include "vmm/host/panic.h"
 #include "vmm/host/trap.h"
+#include "vmm/host/tsc_sync.h"
 
 #define HZ    1000000ULL /* ticks are microseconds */
 #define NEVER ~0ULL
@@ -44,10 +45,11 @@ struct boot {
 static struct ap {
 	u32 apic_id;
 	u64 start, init, online; /* from start-up IPI to ticket, to RUNNING, to ONLINE */
-	bool unfit;
+	bool unfit, skewed;
 	u64 at;
 	enum { WAITS, STARTED, CLAIMED, RAN, RUNS, HALTED } state;
 	struct boot boot; /* what it found */
+	struct tsc_sync *sync;
 	unsigned int inits, sipis;
 } aps[4];
 
@@ -207,6 +209,37 @@ bool panic_is_on(void)
 	return false;
 }
 
+u64 tsc_adjust_read(void)
+{
+	return 0x123;
+}
+
+void tsc_adjust_write(u64 adjust)
+{
+	assert_int_equal(adjust, 0x123);
+}
+
+/* The two sides meet without waiting for each other: the one that runs has said by its state that it is there. */
+bool tsc_sync_ask(struct tsc_sync *sync, u64 tsc_hz, struct tsc_skew *skew)
+{
+	assert_int_equal(atomic_load(&sync->asked), 0);
+	(void)tsc_hz;
+	for (unsigned int i = 0; i < ARRAY_SIZE(aps); i++) {
+		if (aps[i].boot.cpu && aps[i].skewed && aps[i].sync == sync) {
+			*skew = (struct tsc_skew){ -1200, -1100 };
+			return false;
+		}
+	}
+	return true;
+}
+
+bool tsc_sync_answer(struct tsc_sync *sync, u64 tsc_hz)
+{
+	(void)tsc_hz;
+	current->sync = sync;
+	return !current->skewed;
+}
+
 /* The VMM's part: as far as ap_online, which comes later. */
 static void main_of_ap(struct cpu *cpu)
 {
@@ -296,6 +329,18 @@ static void second_startup(void **state)
 	assert_int_equal(aps[1].sipis, 2);
 }
 
+/* Claim: a CPU whose TSC is another one is not used, and that is said, once. */
+static void skewed(void **state)
+{
+	(void)state;
+	aps[1].skewed = true;
+	check(3, "rhrr");
+	assert_non_null(strstr(capture_text(),
+			       "APIC ID 4 is not used: its TSC is -1200 to -1100 ticks off"));
+	assert_null(strstr(capture_text(), "does not start"));
+	assert_int_equal(aps[1].inits, 2);
+}
+
 static void dead(void **state)
 {
 	(void)state;
@@ -360,6 +405,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(in_time, setup),
 		cmocka_unit_test_setup(second_startup, setup),
+		cmocka_unit_test_setup(skewed, setup),
 		cmocka_unit_test_setup(dead, setup),
 		cmocka_unit_test_setup(late_ticket, setup),
 		cmocka_unit_test_setup(late_after_all, setup),

@@ -9,6 +9,7 @@
 #include "vmm/host/mem.h"
 #include "vmm/host/panic.h"
 #include "vmm/host/trap.h"
+#include "vmm/host/tsc_sync.h"
 
 extern const u8 ap_trampoline[], ap_trampoline_end[], ap_params[];
 
@@ -44,6 +45,7 @@ static struct ap {
 	struct cpu cpu;
 	struct ap_boot boot;
 	atomic_uint state;
+	struct tsc_sync sync;
 } slots[CPU_MAX - 1];
 
 /*
@@ -56,7 +58,7 @@ _Static_assert(sizeof(ap_ticket) == 8, "ap.asm");
 static struct cpu *online[CPU_MAX - 1];
 static unsigned int aps; /* that are online */
 static void (*ap_fn)(struct cpu *cpu);
-static atomic_ullong ap_tsc; /* read by the CPU between two reads of the boot CPU */
+static u64 ap_tsc_hz, ap_tsc_adjust; /* the boot CPU's */
 
 struct cpu *cpu_by_id(unsigned int id)
 {
@@ -90,9 +92,10 @@ static void step(enum ap_state from, enum ap_state to)
 static void __noreturn ap_entry(struct cpu *cpu)
 {
 	cpu_init(cpu);
-	atomic_store(&ap_tsc, rdtsc());
+	tsc_adjust_write(ap_tsc_adjust);
 	step(AP_OFF, AP_RUNNING);
-	ap_fn(cpu);
+	if (tsc_sync_answer(&ap_of(cpu)->sync, ap_tsc_hz))
+		ap_fn(cpu);
 	step(AP_RUNNING, AP_UNFIT);
 	cpu_halt();
 }
@@ -140,28 +143,33 @@ static void build_trampoline(hpa_t page, hpa_t root)
 	p->ticket = (u64)(uintptr_t)&ap_ticket;
 }
 
+/* Guests' clocks would go back when a vCPU comes to a CPU that is behind: such a one hears so, and is unfit. */
+static void sync_tsc(struct ap *ap, u32 apic_id, u64 tsc_hz)
+{
+	struct tsc_skew skew;
+
+	if (!tsc_sync_ask(&ap->sync, tsc_hz, &skew) && skew.low <= skew.high)
+		pr_warn("cpu: APIC ID %u is not used: its TSC is %lld to %lld ticks off the boot "
+			"CPU's\n",
+			apic_id, (long long)skew.low, (long long)skew.high);
+}
+
 /*
  * INIT, then start-up IPIs. Times as the manual's example has them; what sleeps in the firmware's
  * MWAIT loop wakes by INIT as well.
  */
 static void wake(struct ap *ap, u32 apic_id, hpa_t page, u64 tsc_hz)
 {
-	u64 before, after;
-
 	lapic_send_init(apic_id);
 	delay(tsc_hz / 100);
 	atomic_store(&ap_ticket, &ap->boot);
-	before = rdtsc();
 	lapic_send_startup(apic_id, (u8)(page >> 12));
 	if (!wait_for(ap, AP_RUNNING, tsc_hz / 1000)) {
 		lapic_send_startup(apic_id, (u8)(page >> 12));
 		if (!wait_for(ap, AP_RUNNING, tsc_hz / 5))
 			return;
 	}
-	after = rdtsc();
-	if (atomic_load(&ap_tsc) < before || atomic_load(&ap_tsc) > after)
-		pr_warn("cpu: the TSC of APIC ID %u is %lld ticks off the boot CPU's\n", apic_id,
-			(long long)(atomic_load(&ap_tsc) - before));
+	sync_tsc(ap, apic_id, tsc_hz);
 	(void)wait_for(ap, AP_ONLINE, tsc_hz);
 }
 
@@ -180,6 +188,7 @@ static bool start(struct ap *ap, u32 apic_id, hpa_t page, u64 tsc_hz)
 	enum ap_state state;
 
 	ap->boot = (struct ap_boot){ ap->cpu.stack_top[CPU_STACK_MAIN], &ap->cpu, ap_entry };
+	ap->sync = (struct tsc_sync){ 0 };
 	atomic_store(&ap->state, AP_OFF);
 	wake(ap, apic_id, page, tsc_hz);
 	atomic_store(&ap_ticket, NULL);
@@ -218,6 +227,8 @@ unsigned int ap_start_all(const struct acpi_info *acpi, u64 tsc_hz, void (*fn)(s
 
 	aps = 0;
 	ap_fn = fn;
+	ap_tsc_hz = tsc_hz;
+	ap_tsc_adjust = tsc_adjust_read();
 	trap_set_nmi_hook(on_nmi);
 	panic_set_stop(ap_stop_others);
 	if (acpi->cpus > 1 && !page)
