@@ -61,7 +61,7 @@ def crash(name: str, times: int) -> None:
 
 
 def test_crash():
-    """Once."""
+    """Once: a machine that loses its power while a program writes, and the disk it leaves."""
     crash("crash", 1)
 
 

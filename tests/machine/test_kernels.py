@@ -66,6 +66,7 @@ def check_pin(shell: Shell) -> None:
     check_paste(shell)
 
 
+@pytest.mark.long
 def test_amd64_vmlinux(amd64_guests):
     """linux-image-amd64, Debian's kernel for all machines, decompressed beforehand, boots to the shell; with a virtio console that may not use MSI-X."""
     release = boot_kernel("amd64-vmlinux", "vmlinux", amd64_guests, check=check_pin, cmdline=f"{CMDLINE} pci=nomsi")

@@ -58,14 +58,17 @@ def test_file_is_on_the_disk(shell):
     assert int(shell.output(reads)) - start >= 2 << 11, "the file did not come from the disk"
 
 
-@pytest.mark.parametrize("depth", [1, 4, 32, 128])
+LONG = pytest.mark.long
+
+
+@pytest.mark.parametrize("depth", [pytest.param(1, marks=LONG), pytest.param(4, marks=LONG), 32, pytest.param(128, marks=LONG)])
 @pytest.mark.parametrize("pattern", ["write", "randwrite"])
 def test_fio(shell, pattern, depth):
     """What fio writes, sequentially and randomly, with so many requests at a time, it reads again as it was."""
     fio(shell, SCRATCH, pattern, depth=depth)
 
 
-@pytest.mark.parametrize("block", ["512", "64k", "1m"])
+@pytest.mark.parametrize("block", ["512", pytest.param("64k", marks=LONG), "1m"])
 def test_fio_blocks(shell, block):
     """The same with small and with large requests, which are split."""
     fio(shell, SCRATCH, "randwrite", block=block, depth=8, size="512k" if block == "512" else "8m")

@@ -65,7 +65,7 @@ def run(name: str, machine: Machine) -> dict[str, tuple[int, int, int]]:
     return dict(zip(machine.vms, works, strict=True))
 
 
-@pytest.mark.parametrize("name", MACHINES)
+@pytest.mark.parametrize("name", [pytest.param("weights", marks=pytest.mark.long), "mixed"])
 def test_shares(name):
     """Each VM gets what is due to it within 5 %; its CPUs get the same of that but for two slices: one each may lie across an end of the second."""
     machine = MACHINES[name]

@@ -44,7 +44,9 @@ ALL_BUT_PREEMPTION_TIMER = """tpr-shadow, vpid, ept-2m, ept-1g, virtual-nmis, x2
 apic-accesses, apic-registers, vid, posted-interrupts, pause-loop""".replace("\n", " ")
 
 
-@pytest.mark.parametrize("cpus", [pytest.param(1, marks=pytest.mark.long), 2])
+# In `make test` test_fallbacks.py boots Linux without each feature, on one CPU, and test_smp_micro.py micro-guests on several.
+@pytest.mark.long
+@pytest.mark.parametrize("cpus", [1, 2])
 def test_two_without_features(cpus):
     """Two vCPUs on what Lintel requires, the preemption timer, and nothing else."""
     log = check_linux(f"smp-without-{cpus}", 2, cpus, lintel=f"mask = {ALL_BUT_PREEMPTION_TIMER}")
