@@ -159,7 +159,7 @@ bench:
 HOSTCC    := clang
 SANITIZE  := -fsanitize=address,undefined -fno-sanitize-recover=all
 HOST_FLAGS := -std=gnu11 -Werror -O1 -g $(SANITIZE) -fno-omit-frame-pointer -Wall -Wextra -Wno-missing-field-initializers -I.
-HOST_SRCS := $(filter-out boot/%,$(C_SRCS)) boot/config.c boot/config_devices.c boot/config_keys.c boot/config_order.c boot/memmap.c
+HOST_SRCS := $(filter-out boot/%,$(C_SRCS)) boot/config.c boot/config_devices.c boot/config_keys.c boot/config_order.c boot/config_text.c boot/memmap.c
 HOST_OBJS := $(HOST_SRCS:%.c=$(BUILD)/host/%.o)
 HOST_LIB  := $(BUILD)/host/liblintel.a
 TEST_OBJS := $(patsubst %,$(BUILD)/host/tests/unit/%.o,host_support fake_x86 fake_vmcs fake_iomem)

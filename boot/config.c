@@ -110,7 +110,7 @@ static void vm_defaults(struct vm_config *vm, const char *name, unsigned int lin
 {
 	memset(vm, 0, sizeof(*vm));
 	str_copy(vm->name, name, sizeof(vm->name));
-	str_copy(vm->cmdline, "console=ttyS0,115200", sizeof(vm->cmdline));
+	vm->cmdline = "console=ttyS0,115200";
 	vm->line = line;
 	vm->cpus = 1;
 	vm->weight = CONFIG_WEIGHT_DEFAULT;
@@ -287,6 +287,7 @@ static void parse_value(struct parser *p, unsigned int index, char *text)
 	unsigned int *count;
 	struct config_value v = {
 		.key = key,
+		.cfg = p->cfg,
 		.names = p->names,
 		.text = text,
 		.field = take_place(p, index, &count),

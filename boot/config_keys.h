@@ -13,6 +13,7 @@ struct config_key;
 /* One value on its way into its field. */
 struct config_value {
 	const struct config_key *key;
+	struct config *cfg;
 	const struct config_names *names;
 	char *text;  /* without white space around it; may be taken apart */
 	void *field; /* key->size bytes */
@@ -67,6 +68,10 @@ bool config_parse_summary(struct config_value *v);
 
 /* Is there a VM above for @vm to come after? */
 void config_check_order(struct config *cfg, struct vm_config *vm);
+
+/* Parsers of boot/config_text.c: cmdline and module of a VM. */
+bool config_parse_cmdline(struct config_value *v);
+bool config_parse_module(struct config_value *v);
 
 /* Parsers of boot/config_devices.c: disk and net of a VM, uplink of a switch. */
 bool config_parse_disk(struct config_value *v);

@@ -90,6 +90,8 @@ static int claim_files(struct memmap *map, const struct config *cfg)
 		err = claim_file(map, &vm->kernel_file);
 		if (!err)
 			err = claim_file(map, &vm->initrd_file);
+		for (unsigned int m = 0; m < vm->modules && !err; m++)
+			err = claim_file(map, &vm->module[m].file);
 		for (unsigned int d = 0; d < vm->disks && !err; d++)
 			err = claim_file(map, &vm->disk[d].file);
 	}

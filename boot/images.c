@@ -17,6 +17,10 @@ static const struct boot_file *loaded_before(const struct config *cfg, const cha
 			return &vm->kernel_file;
 		if (vm->initrd_file.data && !strcmp(vm->initrd, path))
 			return &vm->initrd_file;
+		for (unsigned int m = 0; m < vm->modules; m++) {
+			if (vm->module[m].file.data && !strcmp(vm->module[m].path, path))
+				return &vm->module[m].file;
+		}
 		for (unsigned int d = 0; d < vm->disks; d++) {
 			if (vm->disk[d].file.data && !strcmp(vm->disk[d].what, path))
 				return &vm->disk[d].file;
@@ -63,6 +67,9 @@ void images_load(struct config *cfg)
 		load(cfg, vm, vm->kernel_line, "kernel = ", vm->kernel, &vm->kernel_file);
 		if (vm->initrd_line)
 			load(cfg, vm, vm->initrd_line, "initrd = ", vm->initrd, &vm->initrd_file);
+		for (unsigned int m = 0; m < vm->modules; m++)
+			load(cfg, vm, vm->module[m].line, "module = ", vm->module[m].path,
+			     &vm->module[m].file);
 		load_disks(cfg, vm);
 	}
 }

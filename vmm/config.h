@@ -13,10 +13,13 @@
 #define CONFIG_NAME_LEN       32
 #define CONFIG_PATH_LEN       128
 #define CONFIG_CMD_LEN        2048 /* Linux/x86 takes 2047 bytes and a NUL */
+#define CONFIG_MODULE_LEN     512
+#define CONFIG_TEXT_SIZE      KIB(16) /* of all command lines and modules together */
 #define CONFIG_MAX_CPUS       16
 
 #define CONFIG_MAX_DISKS      4 /* of one VM */
 #define CONFIG_MAX_NETS       4 /* likewise */
+#define CONFIG_MAX_MODULES    4
 #define CONFIG_MAX_SWITCHES   8
 
 #define CONFIG_WEIGHT_DEFAULT 100
@@ -89,6 +92,14 @@ struct disk_config {
 	struct boot_file file; /* DISK_FILE: as read; the VM writes to a copy of its own */
 };
 
+/* `module = FILE ARGUMENTS`, for a Multiboot image */
+struct module_config {
+	const char *path; /* both in the configuration's text */
+	const char *text; /* path and arguments */
+	unsigned int line;
+	struct boot_file file;
+};
+
 /* `net = SWITCH[,mac=...][,vlan=N][,rate=N]` */
 struct net_config {
 	char on[CONFIG_NAME_LEN]; /* the switch */
@@ -120,7 +131,7 @@ struct vm_config {
 	u64 memory;          /* bytes, a multiple of 2 MiB */
 	char kernel[CONFIG_PATH_LEN];
 	char initrd[CONFIG_PATH_LEN];
-	char cmdline[CONFIG_CMD_LEN];
+	const char *cmdline; /* in the configuration's text, or a constant */
 	enum config_restart restart;
 	enum config_triple_fault on_triple_fault;
 	enum config_vm_console console;
@@ -138,6 +149,8 @@ struct vm_config {
 	unsigned int disks;
 	struct net_config net[CONFIG_MAX_NETS];
 	unsigned int nets;
+	struct module_config module[CONFIG_MAX_MODULES];
+	unsigned int modules;
 	struct boot_file kernel_file;
 	struct boot_file initrd_file;
 };
@@ -149,6 +162,8 @@ struct config {
 	struct switch_config sw[CONFIG_MAX_SWITCHES];
 	unsigned int switches;
 	unsigned int errors; /* lines that were wrong, each one already printed */
+	u32 text_used;
+	char text[CONFIG_TEXT_SIZE]; /* of values that may be long */
 };
 
 #endif

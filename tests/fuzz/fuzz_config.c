@@ -28,7 +28,10 @@ static void check_vm(const struct vm_config *vm)
 	require(memchr(vm->name, 0, sizeof(vm->name)) && vm->name[0]);
 	require(memchr(vm->kernel, 0, sizeof(vm->kernel)));
 	require(memchr(vm->initrd, 0, sizeof(vm->initrd)));
-	require(memchr(vm->cmdline, 0, sizeof(vm->cmdline)));
+	require(strlen(vm->cmdline) < CONFIG_CMD_LEN && vm->modules <= CONFIG_MAX_MODULES);
+	for (unsigned int i = 0; i < vm->modules; i++)
+		require(vm->module[i].path[0] && !strncmp(vm->module[i].path, vm->module[i].text,
+							  strlen(vm->module[i].path)));
 	require(vm->line > 0);
 	if (vm->bad)
 		return;

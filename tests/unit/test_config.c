@@ -636,6 +636,46 @@ static void test_lengths(void **state)
 			    "expected at most 262144\n");
 }
 
+/* Modules keep their order, their file's name and all of their text; what is wrong with one is said. */
+static void test_modules(void **state)
+{
+	static char text[CONFIG_MAX_SIZE];
+	size_t at = 0;
+
+	(void)state;
+	assert_int_equal(parse("[vm a]\nkernel = k\nmodule = dom0 console=hvc0  quiet # not "
+			       "this\nmodule = b\n"),
+			 0);
+	assert_int_equal(cfg.vm[0].modules, 2);
+	assert_string_equal(cfg.vm[0].module[0].path, "dom0");
+	assert_string_equal(cfg.vm[0].module[0].text, "dom0 console=hvc0  quiet");
+	assert_int_equal(cfg.vm[0].module[0].line, 3);
+	assert_string_equal(cfg.vm[0].module[1].path, "b");
+	assert_string_equal(cfg.vm[0].module[1].text, "b");
+	assert_int_equal(parse_long("module", CONFIG_PATH_LEN - 1), 0);
+	assert_int_equal(parse_long("module", CONFIG_PATH_LEN), 1);
+	assert_non_null(
+		strstr(capture_text(),
+		       ": 128 bytes are too long: expected at most 511, the file's name 127\n"));
+	assert_int_equal(parse(GOOD_VM "module = \xc3\xa9\n"), 1);
+	assert_non_null(strstr(capture_text(), ": bad file name: expected ASCII characters\n"));
+	assert_int_equal(
+		parse(GOOD_VM "module = a\nmodule = b\nmodule = c\nmodule = d\nmodule = e\n"), 1);
+	assert_one_error("7: module: too many of them: expected at most 4");
+
+	/* Eight of the longest command lines fill the place that they share; a short one finds no room then. */
+	for (unsigned int i = 0; i < 8; i++)
+		at += (size_t)snprintf(text + at, sizeof(text) - at,
+				       "[vm v%u]\nkernel = k\ncmdline = %0*d\n", i,
+				       CONFIG_CMD_LEN - 1, 1);
+	assert_int_equal(parse(text), 0);
+	snprintf(text + at, sizeof(text) - at, "[vm last]\nkernel = k\nmodule = m\n");
+	assert_int_equal(parse(text), 1);
+	assert_one_error("27: module = m: all command lines and modules of a file have 16 KiB "
+			 "together, which are used up");
+	assert_true(cfg.vm[8].bad && !cfg.vm[7].bad);
+}
+
 /* One VM more than there is room for is refused by name; the others stay. */
 static void test_too_many_vms(void **state)
 {
@@ -715,7 +755,7 @@ int main(void)
 		cmocka_unit_test(test_flood),          cmocka_unit_test(test_later_error),
 		cmocka_unit_test(test_devices),        cmocka_unit_test(test_default_macs),
 		cmocka_unit_test(test_devices_twice),  cmocka_unit_test(test_bad_switch),
-		cmocka_unit_test(test_order),
+		cmocka_unit_test(test_order),          cmocka_unit_test(test_modules),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

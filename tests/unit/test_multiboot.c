@@ -91,6 +91,67 @@ static void test_elf(void **state)
 	ram_free(&mem);
 }
 
+/* Several modules, the initrd first: each on a page of its own behind the one before, each with its whole text. */
+static void test_modules(void **state)
+{
+	static const u8 data[3][5000] = { "initrd", "first", "second" };
+	static const struct module_config modules[] = {
+		{ "dom0", "dom0 console=hvc0 quiet", 4, { data[1], 5000 } },
+		{ "x", "x", 5, { data[2], 4096 } },
+	};
+	static const char *const text[] = { "", "dom0 console=hvc0 quiet", "x" };
+	static const u32 start[] = { 0x104000, 0x106000, 0x108000 };
+	static const u32 size[] = { 5000, 5000, 4096 };
+	struct mb_file image;
+	struct guest_files files = files_of(&image, sizeof(image));
+	struct image_error err;
+	struct guest_entry entry;
+	struct guest_mem mem;
+	gpa_t list;
+
+	(void)state;
+	mb_elf_init(&image);
+	files.initrd = (struct boot_file){ data[0], 5000 };
+	files.module = modules;
+	files.modules = 2;
+	ram_init(&mem, MIB(4));
+	assert_int_equal(guest_image_load(&mem, &files, &entry, &err), 0);
+	assert_int_equal(ram_u32(&mem, entry.rbx + 20), 3);
+	list = ram_u32(&mem, entry.rbx + 24);
+	for (unsigned int i = 0; i < 3; i++, list += 16) {
+		assert_int_equal(ram_u32(&mem, list), start[i]);
+		assert_int_equal(ram_u32(&mem, list + 4), start[i] + size[i]);
+		assert_string_equal(ram_at(&mem, ram_u32(&mem, list + 8), 64), text[i]);
+		assert_memory_equal(ram_at(&mem, start[i], size[i]), data[i], size[i]);
+	}
+	ram_free(&mem);
+}
+
+/* One that does not fit is refused, by its key; and so is one for an image that takes none. */
+static void test_modules_refused(void **state)
+{
+	static const u8 data[MIB(1)];
+	static const struct module_config modules[] = {
+		{ "big", "big args", 7, { data, MIB(1) } }
+	};
+	struct mb_file image;
+	static struct bzimage bz;
+	struct guest_files files = files_of(&image, sizeof(image));
+	struct image_error err;
+
+	(void)state;
+	mb_elf_init(&image);
+	files.module = modules;
+	files.modules = 1;
+	assert_int_equal(load(MIB(2) + 0x4000, &files, &err), 0);
+	assert_reason(load(MIB(2) + 0x3000, &files, &err), &err, "module",
+		      "1048576 bytes do not fit");
+	bzimage_init(&bz);
+	files.kernel = (struct boot_file){ (const void *)&bz, sizeof(bz) };
+	assert_reason(load(MIB(64), &files, &err), &err, "module",
+		      "big is no Multiboot image, and takes none");
+}
+
 /* A raw image is placed by the addresses in its header. */
 static void test_raw(void **state)
 {
@@ -247,7 +308,7 @@ static void test_limits(void **state)
 	files.initrd = (struct boot_file){ module, sizeof(module) };
 	assert_int_equal(load(MIB(3) + 0x4000, &files, &err), 0);
 	assert_reason(load(MIB(3) + 0x3000, &files, &err), &err, "initrd",
-		      "2097152 bytes do not fit between the kernel's end at 0x104000");
+		      "2097152 bytes do not fit between the end of what is below at 0x104000");
 	files.initrd.data = NULL;
 	memset(cmdline, 'x', sizeof(cmdline) - 1);
 	cmdline[4096] = '\0';
@@ -297,6 +358,7 @@ int main(void)
 		cmocka_unit_test(test_elf),         cmocka_unit_test(test_raw),
 		cmocka_unit_test(test_search),      cmocka_unit_test(test_flags),
 		cmocka_unit_test(test_elf_refused), cmocka_unit_test(test_raw_refused),
+		cmocka_unit_test(test_modules),     cmocka_unit_test(test_modules_refused),
 		cmocka_unit_test(test_limits),      cmocka_unit_test(test_mutations),
 	};
 

@@ -12,11 +12,17 @@ int guest_image_load(const struct guest_mem *mem, const struct guest_files *file
 
 	if (!data || !size)
 		return image_fail(err, -ENOEXEC, "kernel", "the file is empty");
-	/* Multiboot before ELF: its header says outright what it is meant for. */
+	/* Multiboot before vmlinux: its header says outright what it is meant for. */
+	if (!linux_is_bzimage(data, size) && multiboot_find(data, size))
+		return multiboot_boot(mem, files, entry, err);
+	if (files->modules)
+		return image_fail(
+			err, -EINVAL, "module",
+			"%s is no Multiboot image, and takes none: a Linux has one initrd, by "
+			"initrd = FILE",
+			files->module[0].path);
 	if (linux_is_bzimage(data, size))
 		return linux_boot(mem, files, LINUX_BZIMAGE, entry, err);
-	if (multiboot_find(data, size))
-		return multiboot_boot(mem, files, entry, err);
 	if (elf_identify(data, size) == ELF_64)
 		return linux_boot(mem, files, LINUX_VMLINUX, entry, err);
 	if (elf_identify(data, size) == ELF_32)

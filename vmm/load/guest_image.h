@@ -10,9 +10,11 @@
 
 struct guest_files {
 	struct boot_file kernel;
-	struct boot_file initrd; /* data NULL: none. For Multiboot its one module */
-	const char *cmdline;     /* never NULL */
-	gpa_t acpi_rsdp;         /* told to Linux; 0 = it is to search for it */
+	struct boot_file initrd;            /* data NULL: none. For Multiboot its first module */
+	const struct module_config *module; /* further ones, for Multiboot alone */
+	unsigned int modules;               /* at most CONFIG_MAX_MODULES */
+	const char *cmdline;                /* never NULL */
+	gpa_t acpi_rsdp;                    /* told to Linux; 0 = it is to search for it */
 };
 
 /*

@@ -11,10 +11,12 @@
  *	         | GDT                         |
  *	0x02000  +-----------------------------+
  *	         | Linux: boot_params          |  "zero page"; RSI
- *	         | Multiboot: information      |  and memory map, module list; EBX
+ *	         | Multiboot: information      |  and memory map; EBX
  *	0x03000  +-----------------------------+
  *	         | command line                |  up to 4095 bytes and a NUL
  *	0x04000  +-----------------------------+
+ *	         | Multiboot: modules          |  their list and their strings
+ *	0x05000  +-----------------------------+
  *	         | free                        |
  *	0x08000  +-----------------------------+
  *	         | page tables (Linux)         |  PML4, PDPT, 4 page directories
@@ -45,6 +47,7 @@
 #define LOWMEM_INFO         0x02000
 #define LOWMEM_CMDLINE      0x03000
 #define LOWMEM_CMDLINE_SIZE 0x01000
+#define LOWMEM_MODULES      0x04000
 #define LOWMEM_PAGE_TABLES  0x08000
 #define LOWMEM_USABLE_END   0x9fc00
 #define LOWMEM_EBDA_END     0xa0000

@@ -54,13 +54,17 @@ struct mb_mmap {
 	struct e820_entry entry;
 } __packed;
 
-/* All that EBX leads to, in one page. */
+/* What EBX leads to: a page, */
 struct mb_page {
 	struct mb_info info;
-	struct mb_module module;
 	struct mb_mmap mmap[E820_MAX];
-	char empty[4];
 	char loader_name[8];
+};
+
+/* and one more if there are modules: the initrd, whose string is empty, and the others. */
+struct mb_modules {
+	struct mb_module module[1 + CONFIG_MAX_MODULES];
+	char string[1 + CONFIG_MAX_MODULES][CONFIG_MODULE_LEN];
 };
 
 _Static_assert(sizeof(struct mb_header) == 32, "Multiboot header");
@@ -68,6 +72,7 @@ _Static_assert(offsetof(struct mb_info, boot_loader_name) == 64, "boot_loader_na
 _Static_assert(sizeof(struct mb_info) == 88, "Multiboot information");
 _Static_assert(sizeof(struct mb_mmap) == 24, "Multiboot memory map entry");
 _Static_assert(sizeof(struct mb_page) <= PAGE_SIZE, "one page");
+_Static_assert(sizeof(struct mb_modules) <= PAGE_SIZE, "another page");
 
 #define PAGE_ADDR(member) ((u32)(LOWMEM_INFO + offsetof(struct mb_page, member)))
 
@@ -191,29 +196,47 @@ static int parse(struct mb_image *image, const struct boot_file *file, struct im
 	return parse_elf(image, file, err);
 }
 
-/* The one module goes to the first page above the kernel. */
-static int load_module(const struct guest_mem *mem, const struct boot_file *file,
-		       const struct mb_image *image, struct mb_page *page, struct image_error *err)
+/* A module goes to the first page above *@end, which then is its end. */
+static int load_module(const struct guest_mem *mem, const struct boot_file *file, const char *text,
+		       gpa_t *end, struct mb_info *info, struct image_error *err)
 {
-	const gpa_t start = ALIGN_UP(image->end, PAGE_SIZE), top = guest_low_ram_end(mem);
-
-	if (!file->data || !file->size)
-		return 0;
-	if (start > top || file->size > top - start ||
-	    !guest_write(mem, start, file->data, file->size))
-		return image_fail(err, -ENOMEM, "initrd",
-				  "%lu bytes do not fit between the kernel's end at %#lx and the "
-				  "end of the VM's memory at %#lx",
-				  file->size, start, top);
-	page->module = (struct mb_module){
+	const gpa_t start = ALIGN_UP(*end, PAGE_SIZE), top = guest_low_ram_end(mem);
+	const gpa_t list = LOWMEM_MODULES, n = info->mods_count;
+	const gpa_t string = list + offsetof(struct mb_modules, string) + n * CONFIG_MODULE_LEN;
+	const struct mb_module module = {
 		.start = lower_32(start),
 		.end = lower_32(start + file->size),
-		.string = PAGE_ADDR(empty),
+		.string = lower_32(string),
 	};
-	page->info.flags |= INFO_MODULES;
-	page->info.mods_count = 1;
-	page->info.mods_addr = PAGE_ADDR(module);
+
+	if (start > top || file->size > top - start ||
+	    !guest_write(mem, start, file->data, file->size))
+		return image_fail(
+			err, -ENOMEM, *text ? "module" : "initrd",
+			"%lu bytes do not fit between the end of what is below at %#lx and "
+			"the end of the VM's memory at %#lx",
+			file->size, start, top);
+	if (!guest_write(mem, list + n * sizeof(module), &module, sizeof(module)) ||
+	    !guest_write(mem, string, text, strlen(text) + 1))
+		return image_fail(err, -ENOMEM, "memory", "no RAM in the first 640 KiB");
+	*end = start + file->size;
+	info->flags |= INFO_MODULES;
+	info->mods_count++;
+	info->mods_addr = LOWMEM_MODULES;
 	return 0;
+}
+
+static int load_modules(const struct guest_mem *mem, const struct guest_files *files, gpa_t end,
+			struct mb_info *info, struct image_error *err)
+{
+	int error = 0;
+
+	if (files->initrd.data && files->initrd.size)
+		error = load_module(mem, &files->initrd, "", &end, info, err);
+	for (unsigned int i = 0; i < files->modules && !error; i++)
+		error = load_module(mem, &files->module[i].file, files->module[i].text, &end, info,
+				    err);
+	return error;
 }
 
 static void fill_info(const struct guest_mem *mem, struct mb_page *page)
@@ -248,7 +271,7 @@ int multiboot_boot(const struct guest_mem *mem, const struct guest_files *files,
 	if (!error)
 		error = guest_check_place(mem, image.base, image.end - image.base, err);
 	if (!error)
-		error = load_module(mem, &files->initrd, &image, &page, err);
+		error = load_modules(mem, files, image.end, &page.info, err);
 	if (!error)
 		error = guest_load_segments(mem, files->kernel.data, image.segment, image.segments,
 					    err);

@@ -22,6 +22,8 @@ static unsigned int key_line(const struct vm_config *c, const char *key)
 		line = c->kernel_line;
 	else if (!strcmp(key, "initrd"))
 		line = c->initrd_line;
+	else if (!strcmp(key, "module"))
+		line = c->module[0].line;
 	else if (!strcmp(key, "memory"))
 		line = c->memory_line;
 	return line ? line : c->line;
@@ -49,6 +51,8 @@ static int load_image(struct vm *vm, struct guest_entry *entry)
 	struct guest_files files = {
 		.kernel = c->kernel_file,
 		.initrd = c->initrd_file,
+		.module = c->module,
+		.modules = c->modules,
 		.cmdline = c->cmdline,
 		.acpi_rsdp = VACPI_BASE,
 	};
