@@ -147,7 +147,15 @@ def test_the_operations_are_the_guests():
 )
 def test_only_what_is_needed_is_built(names, targets):
     """A Linux is fetched for KVM's side in the machine, and for nobody else."""
-    assert list(exit_latency.needs(exit_latency.chosen_sides(names))) == targets
+    assert list(exit_latency.needs(exit_latency.chosen_sides(names, "bochs"))) == targets
+
+
+def test_nested():
+    """In the nested machine the two sides are those that its users compare, numbers are instructions with one CPU, and the table names the CPU as QEMU makes it."""
+    assert [side.name for side in exit_latency.chosen_sides("", "nested")] == ["lintel", "kvm"]
+    assert exit_latency.units("nested", 1).startswith("instructions") and not exit_latency.units("nested", 2).startswith("instructions")
+    about = exit_latency.head(sides.Wish(1, machine="nested")) if sides.IMAGE.is_file() else {"machine": "nested", "model": "-vmx-apicv-vid"}
+    assert "nested" in about["machine"] and "-vmx-apicv-vid" in about["model"]
 
 
 def test_it_builds(tmp_path, monkeypatch):

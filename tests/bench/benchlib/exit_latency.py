@@ -28,7 +28,7 @@ except ImportError:
     sys.exit("exit-latency: Debian's python3-pexpect is missing: run tools/setup lab")
 
 from benchlib import report, rounds, sides
-from lablib import bochs, choice, kvm
+from lablib import bochs, choice, kvm, qemu
 from lablib.errors import LabError
 
 MOST = 100000
@@ -41,7 +41,7 @@ def say(text: str) -> None:
 
 def units(machine: str, cpus: int) -> str:
     """What a tick is: never cycles where nothing has any."""
-    if machine != "bochs":
+    if machine == "kvm":
         return "TSC ticks"
     return "instructions (emulated)" if cpus == 1 else "emulated TSC ticks (several CPUs: not instructions)"
 
@@ -56,14 +56,23 @@ def known_names() -> str:
     return textwrap.fill(" ".join(names()), 100, initial_indent="  ", subsequent_indent="  ")
 
 
+# What each machine is, for the table's head, and its CPU model.
+MACHINES = {
+    "bochs": ("Bochs {version}", bochs.MODEL),
+    "nested": ("QEMU with KVM (nested), on a Linux in Bochs {version}", ",".join(["host", *qemu.NOT_NESTED])),
+    "kvm": ("QEMU with KVM (nested)", "host"),
+}
+
+
 def head(wish: sides.Wish) -> dict[str, Any]:
     """Machine, model, versions."""
     version = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=sides.REPOSITORY, capture_output=True, text=True, check=False).stdout.strip()
     stamp = sides.GUESTS / "linux.stamp"
     packages = stamp.read_text().split("\n")[1:3] if stamp.is_file() else []
+    machine, model = MACHINES[wish.machine]
     return {
-        "machine": f"Bochs {bochs.prepare().version}" if wish.machine == "bochs" else "QEMU with KVM (nested)",
-        "model": wish.cpu or (bochs.MODEL if wish.machine == "bochs" else "host"),
+        "machine": machine.format(version=bochs.prepare().version) if "{" in machine else machine,
+        "model": wish.cpu or model,
         "cpus": wish.cpus,
         "units": units(wish.machine, wish.cpus),
         "n": wish.n,
@@ -71,9 +80,11 @@ def head(wish: sides.Wish) -> dict[str, Any]:
     }
 
 
-def chosen_sides(text: str) -> list[sides.Side]:
-    """By name, in the order of the table; all that can be had here by default."""
+def chosen_sides(text: str, machine: str) -> list[sides.Side]:
+    """By name, in the order of the table; all that can be had here by default. In the nested machine the two that users compare."""
     known = {side.name: side for side in sides.SIDES}
+    if not text and machine == "nested":
+        return [known["lintel"], known["kvm"]]
     if not text:
         return [side for side in sides.SIDES if not side.bare or not kvm.why_not()]
     for word in text.split(","):
@@ -133,7 +144,7 @@ def attempt(side: sides.Side, wish: sides.Wish, arguments: argparse.Namespace, e
 def compare(arguments: argparse.Namespace) -> int:
     """Runs all sides and says what came out."""
     check(arguments)
-    chosen = chosen_sides(arguments.sides)
+    chosen = chosen_sides(arguments.sides, arguments.machine)
     targets = needs(chosen)
     if arguments.build:
         build(list(targets))
@@ -165,7 +176,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=1, metavar="R", help="all sides R times, every other time in reverse order (A B B A), with confidence intervals; for real processors (default: 1)")
     parser.add_argument("--only", default="", metavar="A,B", help="these operations alone (default: all of them)")
     parser.add_argument("--sides", default="", metavar="A,B", help="of " + ", ".join(side.name for side in sides.SIDES) + " (default: all that can be had here)")
-    parser.add_argument("--machine", choices=("auto", "kvm", "bochs"), default="auto", help="as in tools/lab boot")
+    parser.add_argument("--machine", choices=("auto", "kvm", "bochs", "nested"), default="auto", help="as in tools/lab boot; nested: what users of nested KVM pay, Lintel and KVM as the guest of another KVM")
     parser.add_argument("--cpu", default="", metavar="MODEL", help="as in tools/lab boot")
     parser.add_argument("--cpus", type=int, choices=(1, 2), default=1, help="of the machine. 2: IPIs between CPUs that run at once, but Bochs then counts no instructions")
     parser.add_argument("--timeout", type=float, default=300, metavar="S", help="for one side (default: 300)")
