@@ -195,7 +195,8 @@ static u64 irq_from_device(void)
 
 /* --- the timer --- */
 
-#define DELAY 20000 /* ticks: long enough to be armed and, if need be, asleep before */
+/* Ticks: long enough to be armed and, if need be, asleep before, as the guest of a guest, too. */
+#define DELAY 100000
 
 static const char *begin_deadline(void)
 {

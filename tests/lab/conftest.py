@@ -5,3 +5,5 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+# And what the tests in machines have for it.
+sys.path.append(str(Path(__file__).resolve().parents[1] / "machine"))

@@ -6,7 +6,7 @@ import subprocess
 import time
 
 import pytest
-from efi_programs import program
+from support.efi_programs import program
 from lablib.paths import REPOSITORY
 
 INDEPENDENT = True

@@ -9,7 +9,7 @@ import termios
 import time
 
 import pytest
-from efi_programs import program
+from support.efi_programs import program
 from lablib.paths import REPOSITORY
 
 INDEPENDENT = True

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 import pytest
 from lablib.machine import Machine, boot
 from lablib.ports import free_port
-from support import tiny
+from support import efi_programs, tiny
 from support.disk import check_clean, fresh_disk, partition
-from support.esp import linux, make_esp
+from support.esp import BUILD, linux, make_esp
 from support.exits import report_of
 from support.linux_checks import alarming
 from support.network import curl
@@ -195,3 +195,41 @@ def test_two_vms():
         shell.console.expect_exact("debian# ", timeout=STEP_SECONDS)
         log = shell.poweroff(STEP_SECONDS)
     assert {report_of(log, vm).end for vm in ("one", "two")} == {"poweroff"}
+
+
+# --- what it costs: KVM's own counts
+
+
+def counts(machine: Machine, word: str) -> dict[int, int]:
+    """How often each exit came: `exit` of them all, by the SDM's numbers; `user` of those that went to QEMU, by KVM's."""
+    found = {int(reason): int(times) for reason, times in re.findall(rf"^host: {word} (\d+): (\d+)$", machine.emulator_log().replace("\r", ""), re.MULTILINE)}
+    assert found, "L0 has counted nothing"
+    return found
+
+
+VMREAD, VMRESUME, VMWRITE = 23, 24, 25
+
+
+@pytest.mark.long
+def test_no_unshadowed_field():
+    """With a shadow VMCS no exit of a guest's makes Lintel read or write a field that KVM does not shadow, each of which would be an exit of its own. Such there are when a vCPU is made."""
+    operations = "cpuid,vmcall,rdmsr_emulated,wrmsr_emulated,inl_from_kernel,mmio_read,mmio_write,self_ipi_sti_nop,eoi_level,tscdeadline,hlt_wake"
+    text = f"[lintel]\nidle = poweroff\n[vm bench]\nmemory = 64M\ncpus = 2\nkernel = exitbench.elf\ncmdline = n=500 only={operations}\ndebug-exit = 0xf4\n"
+    with nested("nested-shadow", text, {"exitbench.elf": BUILD / "exitbench.elf"}, count_exits=True) as machine:
+        machine.wait_poweroff(BOOT_SECONDS)
+    exits = counts(machine, "exit")
+    assert exits[VMRESUME] > 500 * len(operations.split(","))
+    assert exits.get(VMREAD, 0) + exits.get(VMWRITE, 0) < 300, exits
+
+
+@pytest.mark.long
+def test_start(tmp_path):
+    """From the firmware to the first VM, and to the end of a VM that ends at once, Lintel goes to QEMU at most 5,000 times: with the devices that QEMU has by default."""
+    with boot(esp=efi_programs.program(tmp_path, "off\n", "off", "tcg"), machine="nested", name="test-nested-off", count_exits=True) as machine:
+        machine.wait_poweroff(BOOT_SECONDS)
+    firmware = sum(counts(machine, "user").values())
+    with nested("nested-start", "[lintel]\nidle = poweroff\n[vm t]\nmemory = 16M\nkernel = t\ndebug-exit = 0xf4\n", {"t": tiny.debug_exit(0)}, count_exits=True) as machine:
+        machine.wait_poweroff(BOOT_SECONDS)
+    lintel = sum(counts(machine, "user").values()) - firmware
+    print(f"{firmware} exits to QEMU for the firmware, {lintel} for Lintel")
+    assert 0 < lintel <= 5000

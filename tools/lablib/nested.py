@@ -190,6 +190,7 @@ def host_words(options: Options) -> str:
         [
             f"host_kvm_intel={shlex.quote(' '.join(f'{name}={value}' for name, value in parameters.items()))}",
             f"host_cpus={options.cpus}",
+            f"host_count={'yes' if options.count_exits else ''}",
             f"host_disks={1 + len(options.disks)}",
             f"host_net={NET_PORT if options.net else ''}",
             f'host_qemu() {{ exec "$@" {shlex.join([*command, "-no-reboot"])}; }}',

@@ -80,6 +80,7 @@ class Options:
     bochs_log: tuple[str, ...] = ()
     qemu: tuple[str, ...] = ()  # further words of QEMU's command line: devices that the lab has no option for
     kvm_intel: dict[str, str] = field(default_factory=dict)  # parameters of the module in the machine `nested`
+    count_exits: bool = False  # KVM's there: L0's log has them
     name: str = ""
 
     def check(self) -> None:
@@ -103,6 +104,8 @@ class Options:
             raise LabError("--memory: at least 64 (MiB)")
         if self.mhz is not None and not 1 <= self.mhz <= 4000:
             raise LabError("--mhz: 1 to 4000")
+        if self.count_exits and self.machine != "nested":
+            raise LabError("--count-exits: only the machine nested has a KVM that is the lab's own")
         if self.kvm_intel and self.machine != "nested":
             raise LabError("--kvm-intel: only --machine nested loads that module")
         if self.qemu and self.machine in ("auto", "bochs"):
@@ -142,6 +145,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--exclude-features", default="", metavar="LIST", help="CPU features to hide from the machine, e.g. x2apic,pcid")
     parser.add_argument("--qemu", default="", metavar="WORDS", help="further words of QEMU's command line, e.g. '-device nvme,...' (kvm, tcg, nested)")
     parser.add_argument("--kvm-intel", default="", metavar="NAME=VALUE,...", help="parameters of kvm_intel (nested), e.g. enable_apicv=1,enable_shadow_vmcs=0")
+    parser.add_argument("--count-exits", action="store_true", help="count KVM's exits by reason, into host.log (nested)")
     parser.add_argument("--bochs-log", default="", metavar="LIST", help="keep Bochs' own messages of: cpu, apic")
     parser.add_argument("--name", default="", metavar="NAME", help="folder of the logs below build/lab/ (default: the process number)")
 
@@ -162,6 +166,7 @@ def from_arguments(arguments: argparse.Namespace) -> Options:
         bochs_log=tuple(word for word in arguments.bochs_log.split(",") if word),
         qemu=words(arguments.qemu),
         kvm_intel=parameters(arguments.kvm_intel),
+        count_exits=arguments.count_exits,
         name=arguments.name,
     )
     options.check()
