@@ -50,6 +50,16 @@ def test_command_line(words):
         machine.wait_poweroff(60)
 
 
+def test_rtcwake():
+    """A guest that sleeps (suspend to idle) is woken by the alarm of its clock, through ACPI's fixed hardware."""
+    with boot(esp=make_esp("foreign-rtcwake", linux()), name="test-foreign-rtcwake") as machine:
+        shell = Shell(machine).wait_ready(BOOT_SECONDS)
+        shell.output("echo +5 > /sys/class/rtc/rtc0/wakealarm && echo freeze > /sys/power/state", 120)
+        assert "PM: suspend exit" in shell.output("dmesg")
+        shell.output("sleep 1")
+        shell.poweroff()
+
+
 def test_reboot_types():
     """Each way in which Linux resets a PC resets the VM, and it comes up again: by ACPI's register, the keyboard controller, port CF9H, a triple fault, and the jump to the BIOS."""
     kinds = ["acpi", "kbd", "pci", "triple", "bios"]

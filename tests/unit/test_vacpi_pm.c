@@ -80,6 +80,21 @@ static void test_enable(void **state)
 	}
 }
 
+/* The RTC's alarm is a status, and the SCI where it is enabled; a 1 clears it. */
+static void test_rtc_alarm(void **state)
+{
+	(void)state;
+	vacpi_pm_rtc_alarm(&v);
+	assert_int_equal(in(VACPI_PM1_EVENT, 2), 0x0400);
+	assert_false(fake.line[VACPI_SCI]);
+	out(VACPI_PM1_EVENT + 2, 2, 0x0400);
+	assert_true(fake.line[VACPI_SCI]);
+	out(VACPI_PM1_EVENT, 2, 0x0400);
+	assert_false(fake.line[VACPI_SCI]);
+	vacpi_pm_rtc_alarm(&v);
+	assert_int_equal(fake.rises[VACPI_SCI], 2);
+}
+
 /* The timer counts 3.579545 MHz of guest time, for days, and wraps at 32 bits. */
 static void test_timer_rate(void **state)
 {
@@ -150,6 +165,7 @@ int main(void)
 		cmocka_unit_test_setup(test_soft_off, setup),
 		cmocka_unit_test_setup(test_byte_access, setup),
 		cmocka_unit_test_setup(test_enable, setup),
+		cmocka_unit_test_setup(test_rtc_alarm, setup),
 		cmocka_unit_test_setup(test_timer_rate, setup),
 		cmocka_unit_test_setup(test_timer_event, setup),
 		cmocka_unit_test_setup(test_timer_status, setup),

@@ -11,10 +11,21 @@ enum { SEC, SEC_ALARM, MIN_, MIN_ALARM, HOUR, HOUR_ALARM, WDAY, MDAY, MON, YEAR,
 
 static struct vrtc v;
 
+static unsigned int rung;
+
+static void rang(void *ctx)
+{
+	assert_ptr_equal(ctx, &v);
+	rung++;
+}
+
 static void start(u64 epoch, u64 below, u64 above)
 {
+	const struct vrtc_config config = { epoch, below, above, rang, &v };
+
 	fake_reset();
-	vrtc_init(&v, &fake.env, &(struct vrtc_config){ epoch, below, above });
+	rung = 0;
+	vrtc_init(&v, &fake.env, &config);
 }
 
 static int setup(void **state)
@@ -287,10 +298,30 @@ static void test_alarm(void **state)
 		assert_int_equal(fake.rises[8], 0);
 		fake_pass_us(600000);
 		assert_int_equal(fake.rises[8], 1);
+		assert_int_equal(rung, 1);
 		assert_int_equal(get(C) & 0xa0, 0xa0);
 		fake_pass_us(alarms[i].period * 1000000ULL);
 		assert_int_equal(fake.rises[8], 2);
+		assert_int_equal(rung, 2);
 	}
+}
+
+/* An alarm that does not interrupt does not ring, nor do the other interrupts; one that was flagged rings when it may. */
+static void test_alarm_rings(void **state)
+{
+	(void)state;
+	put(HOUR_ALARM, 0xff);
+	put(MIN_ALARM, 0xff);
+	put(SEC_ALARM, 0x25);
+	put(B, 0x12);
+	fake_pass_us(10000000);
+	(void)get(A);
+	assert_int_equal(rung, 0);
+	put(B, 0x32);
+	assert_int_equal(rung, 1);
+	put(B, 0x12);
+	put(B, 0x32);
+	assert_int_equal(rung, 2);
 }
 
 /* An alarm that no time matches never fires, and one passed unseen is still flagged. */
@@ -382,6 +413,7 @@ int main(void)
 		cmocka_unit_test_setup(test_periodic_off, setup),
 		cmocka_unit_test_setup(test_alarm, setup),
 		cmocka_unit_test_setup(test_alarm_odd, setup),
+		cmocka_unit_test_setup(test_alarm_rings, setup),
 		cmocka_unit_test_setup(test_memory_sizes, setup),
 		cmocka_unit_test_setup(test_cmos, setup),
 		cmocka_unit_test_setup(test_reset, setup),

@@ -100,7 +100,6 @@ _Static_assert(offsetof(struct acpi_fadt, x_pm1a_evt) == 148, "FADT");
 #define FADT_C1             BIT(2)
 #define FADT_NO_PWRBTN      BIT(4) /* as fixed hardware */
 #define FADT_NO_SLPBTN      BIT(5)
-#define FADT_NO_FIX_RTC     BIT(6) /* the RTC does not wake through PM1 */
 #define FADT_TMR_32         BIT(8)
 #define FADT_RESET_REG      BIT(10)
 
@@ -248,8 +247,8 @@ static gpa_t place_fadt(struct layout *l, u16 pm_base, gpa_t facs, gpa_t dsdt)
 		.p_lvl3_lat = LATENCY_NO_C3,
 		.century = VRTC_CENTURY,
 		.iapc_boot_arch = IAPC_LEGACY_DEVICES | IAPC_NO_VGA | IAPC_NO_ASPM,
-		.flags = FADT_WBINVD | FADT_C1 | FADT_NO_PWRBTN | FADT_NO_SLPBTN | FADT_NO_FIX_RTC |
-			 FADT_TMR_32 | FADT_RESET_REG,
+		.flags = FADT_WBINVD | FADT_C1 | FADT_NO_PWRBTN | FADT_NO_SLPBTN | FADT_TMR_32 |
+			 FADT_RESET_REG,
 		.reset_reg = GAS_IO(VRESET_CONTROL, 1, ACCESS_BYTE),
 		.reset_value = VRESET_CONTROL_RESET,
 		.minor_version = 4,

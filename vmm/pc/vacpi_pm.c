@@ -8,6 +8,7 @@
 #include "vmm/pc/vacpi_pm.h"
 
 #define PM1_TMR         0x0001 /* the timer's highest bit has changed */
+#define PM1_RTC         0x0400
 #define PM1_STATUS      0xc731 /* what the guest may clear: TMR BM GBL PWRBTN SLPBTN RTC PCIEXP WAK */
 #define PM1_ENABLE      0x4721 /* what it may enable: the same without BM and WAK */
 
@@ -109,6 +110,12 @@ void vacpi_pm_reset(struct vacpi_pm *v)
 	v->status = v->enable = 0;
 	v->control = PM1_SCI_EN;
 	v->half_turns = timer_ticks(v) >> TIMER_HALF_TURN;
+	update(v);
+}
+
+void vacpi_pm_rtc_alarm(struct vacpi_pm *v)
+{
+	v->status |= PM1_RTC;
 	update(v);
 }
 

@@ -37,6 +37,9 @@ void vacpi_pm_init(struct vacpi_pm *v, const struct vdev_env *env, const struct 
 		   void *ctx);
 void vacpi_pm_reset(struct vacpi_pm *v);
 
+/* The RTC's alarm has interrupted: RTC_STS, and the SCI if that is enabled. ACPI, "RTC Wakeup". */
+void vacpi_pm_rtc_alarm(struct vacpi_pm *v);
+
 extern const struct pio_ops vacpi_pm_pio; /* VACPI_PM_PORTS ports; dev: struct vacpi_pm */
 
 #endif

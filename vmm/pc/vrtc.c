@@ -268,12 +268,16 @@ static u64 next_interrupt(const struct vrtc *v)
 static void settle(struct vrtc *v)
 {
 	bool irq = v->cmos[REG_B] & v->cmos[REG_C] & C_SOURCES;
+	bool rings = v->cmos[REG_B] & v->cmos[REG_C] & C_ALARM;
 	u64 deadline = next_interrupt(v);
 
 	v->cmos[REG_C] = (v->cmos[REG_C] & C_SOURCES) | (irq ? C_IRQ : 0);
 	v->env->set_line(v->env->ctx, VRTC_LINE, irq);
 	if (deadline != v->alarm.deadline)
 		v->env->set_timer(v->env->ctx, &v->alarm, deadline);
+	if (rings && !v->rings && v->rang)
+		v->rang(v->ctx);
+	v->rings = rings;
 }
 
 static void alarm_fired(void *dev)
@@ -413,6 +417,8 @@ void vrtc_init(struct vrtc *v, const struct vdev_env *env, const struct vrtc_con
 		.cmos = { [REG_A] = A_POWER_ON, [REG_B] = B_24H },
 		.seconds = DAYS_TO_1970 * (u64)DAY + config->epoch,
 		.alarm = { .fire = alarm_fired, .dev = v, .deadline = VDEV_NEVER },
+		.rang = config->rang,
+		.ctx = config->ctx,
 	};
 	put_memory_sizes(v, config);
 	show_time(v);

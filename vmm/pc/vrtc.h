@@ -21,12 +21,18 @@ struct vrtc {
 	s64 phase;    /* guest time of a second's begin, never ahead of now */
 	u32 ticks;    /* of 32768 Hz since @phase, at the last update */
 	struct vdev_timer alarm;
+	bool rings; /* an alarm that interrupts is flagged */
+	void (*rang)(void *ctx);
+	void *ctx;
 };
 
 struct vrtc_config {
 	u64 epoch;        /* UTC at guest time 0: seconds since 1970 */
 	u64 ram_below_4g; /* bytes, the hole below 1 MiB included */
 	u64 ram_above_4g; /* bytes */
+	void (*rang)(
+		void *ctx); /* the alarm has interrupted: the fixed hardware's part of a wake-up. NULL: none */
+	void *ctx;
 };
 
 /* @env stays the caller's and must outlive @v. */

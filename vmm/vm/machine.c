@@ -115,6 +115,11 @@ static void ioapic_write(void *dev, u64 off, u8 size, u64 value)
 
 static const struct mmio_ops ioapic_mmio = { ioapic_read, ioapic_write };
 
+static void on_rtc_alarm(void *pm)
+{
+	vacpi_pm_rtc_alarm(pm);
+}
+
 static void init_devices(struct vm *vm, u64 epoch)
 {
 	struct machine *m = vm->machine;
@@ -123,13 +128,15 @@ static void init_devices(struct vm *vm, u64 epoch)
 		.epoch = epoch,
 		.ram_below_4g = MIN(ram, MACHINE_HOLE_START),
 		.ram_above_4g = ram - MIN(ram, MACHINE_HOLE_START),
+		.rang = on_rtc_alarm,
+		.ctx = &m->pm,
 	};
 
 	vioapic_init(&vm->ioapic, &vm->bus);
 	vpic_init(&vm->pic, on_pic, vm);
 	vpit_init(&m->pit, &vm->env);
-	vrtc_init(&m->rtc, &vm->env, &rtc);
 	vacpi_pm_init(&m->pm, &vm->env, &pm_ops, vm);
+	vrtc_init(&m->rtc, &vm->env, &rtc);
 	vreset_init(&m->reset, &reset_ops, vm);
 	vpci_init(&m->pci, &vreset_control_pio, &m->reset);
 }
