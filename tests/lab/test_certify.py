@@ -45,6 +45,15 @@ def test_reads_a_capture():
     assert summary.row().startswith("| A processor / of a kind | ")
 
 
+def test_what_is_of_kvm():
+    """Two steps find out what KVM does otherwise than a processor: no fault where the machine is KVM's, and just these; a fault anywhere else."""
+    kvm = CAPTURED.replace("ACPI: BOCHS", "ACPI: BOCHS; virtual").replace("cpuid        pass        0.5 s    1234 exits debug-exit 0x0", "cr           fail        0.2 s     494 exits debug-exit 0x4")
+    kvm = kvm.replace("2 pass, 0 fail", "1 pass, 1 fail")
+    assert certify.read(kvm).good() and "cr: fail, of KVM" in certify.read(kvm).row()
+    assert not certify.read(kvm.replace("; virtual", "")).good()
+    assert not certify.read(kvm.replace("debug-exit 0x4", "debug-exit 0x5")).good()
+
+
 def test_a_photograph_typed_in():
     """Without the word that begins Lintel's lines it is read, too; and so is what has been read and printed again."""
     summary = certify.read(CAPTURED.replace("lintel: ", ""))

@@ -105,6 +105,12 @@ static void test_note(void **state)
 	memset(flood + 6, 'x', sizeof(flood) - 8);
 	flood[sizeof(flood) - 2] = '\n';
 	assert_int_equal(strlen(noted(flood)), VM_NOTE_LEN - 1);
+	/* A number is whole, or not there. */
+	memcpy(flood + 6 + VM_NOTE_LEN - 6, " 12345", 6);
+	assert_int_equal(strlen(noted(flood)), VM_NOTE_LEN - 6);
+	assert_string_equal(
+		noted("note: cycles cpuid 24435 vmcall 24457 rdmsr 24896 out 25054 mmio 26280\n"),
+		"cycles cpuid 24435 vmcall 24457 rdmsr 24896 out 25054 mmio 26280");
 }
 
 static void ends(unsigned int vm, enum vm_end end, u32 status, const char *reason)

@@ -22,7 +22,7 @@ MICRO = [
     Guest("state", "state", "seed=a alone"),
     Guest("virtio", "virtio"),
     Guest("blk", "blk", "", BLK),
-    Guest("pv", "pv", "processors=1", TWO),
+    Guest("pv", "pv", "", TWO),
     Guest("ipi", "ipi", "shared", TWO),
     Guest("storm", "storm", "shared", TWO),
     Guest("exitcost", "exitcost"),
@@ -62,6 +62,11 @@ VERDICTS = re.compile(r"(\d+) pass, (\d+) fail, (\d+) timeout, (\d+) skip, (\d+)
 NEEDED = ("cpu", "cpus", "tsc", "firmware", "memory", "verdicts")
 
 
+# What kvm_intel does otherwise than a processor, and guests find out (docs/lab.md): SYSENTER's addresses; LMSW and CR0.ET. So, and no otherwise, two
+# steps end where the machine is KVM's.
+OF_KVM = {("msr", "debug-exit 0x2"), ("cr", "debug-exit 0x4")}
+
+
 @dataclass
 class Step:
     """How one VM has ended."""
@@ -84,8 +89,12 @@ class Summary:
     lines: list[str] = field(default_factory=list)
 
     def good(self) -> bool:
-        """Has every step passed, or been skipped for a reason?"""
-        return bool(self.steps) and all(step.verdict in ("pass", "skip") for step in self.steps)
+        """Has every step passed, been skipped for a reason, or found what is KVM's?"""
+        return bool(self.steps) and all(step.verdict in ("pass", "skip") or self.is_of_kvm(step) for step in self.steps)
+
+    def is_of_kvm(self, step: Step) -> bool:
+        """Did it fail for what KVM does, and for nothing else?"""
+        return "virtual" in self.fields.get("firmware", "").split("; ") and (step.name, step.end) in OF_KVM
 
     def counts(self) -> dict[str, int]:
         """How many steps have which verdict, of those that any has."""
@@ -97,7 +106,7 @@ class Summary:
     def row(self, machine: str = "") -> str:
         """A row of the support table in docs/certify.md."""
         cpu = self.fields["cpu"].split(maxsplit=1)
-        bad = [f"{step.name}: {step.verdict}" for step in self.steps if step.verdict != "pass"]
+        bad = [f"{step.name}: {step.verdict}{', of KVM' if self.is_of_kvm(step) else ''}" for step in self.steps if step.verdict != "pass"]
         verdicts = f"{self.counts().get('pass', 0)} of {len(self.steps)} pass" + (f" ({', '.join(bad)})" if bad else "")
         without = "; ".join(f"{kind} {self.fields[key]}" for kind in ("missing", "masked") if (key := f"vmx {kind}") in self.fields)
         cost = next((step.note for step in self.steps if step.note), "")

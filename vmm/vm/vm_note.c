@@ -5,6 +5,16 @@
 #define MARK \
 	"note: " /* at the start of a line, or behind the name of who prints it: "init: note: ..." */
 
+static void cut_word(char *text)
+{
+	size_t len = strlen(text);
+
+	while (len && text[len - 1] != ' ')
+		len--;
+	if (len)
+		text[len - 1] = 0;
+}
+
 static void end_line(struct vm_note *note)
 {
 	const size_t mark = sizeof(MARK) - 1;
@@ -14,8 +24,9 @@ static void end_line(struct vm_note *note)
 	note->len = 0;
 	if (strncmp(text, MARK, mark) && (colon = strchr(text, ':')) && colon[1] == ' ')
 		text = colon + 2;
-	if (!strncmp(text, MARK, mark))
-		str_copy(note->text, text + mark, sizeof(note->text));
+	if (!strncmp(text, MARK, mark) &&
+	    str_copy(note->text, text + mark, sizeof(note->text)) >= sizeof(note->text))
+		cut_word(note->text);
 }
 
 /* No byte of it may do anything to a terminal. */

@@ -5,7 +5,8 @@
 
 #include "lib/types.h"
 
-#define VM_NOTE_LEN 64 /* with the NUL; what is longer is cut */
+#define VM_NOTE_LEN \
+	67 /* with the NUL; what is longer is cut, before a word that would be: it may be a number */
 
 /* Zeroed before use. */
 struct vm_note {
