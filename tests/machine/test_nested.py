@@ -212,8 +212,9 @@ VMREAD, VMRESUME, VMWRITE = 23, 24, 25
 
 @pytest.mark.long
 def test_no_unshadowed_field():
-    """With a shadow VMCS no exit of a guest's makes Lintel read or write a field that KVM does not shadow, each of which would be an exit of its own. Such there are when a vCPU is made."""
-    operations = "cpuid,vmcall,rdmsr_emulated,wrmsr_emulated,inl_from_kernel,mmio_read,mmio_write,self_ipi_sti_nop,eoi_level,tscdeadline,hlt_wake"
+    """With a shadow VMCS no exit of a guest in x2APIC mode makes Lintel read or write a field that KVM does not shadow, each of which would be an exit of its own. Such there are when a
+    vCPU is made; and one for each write to an xAPIC that an exit carries out, which may have a debug trap pending."""
+    operations = "cpuid,vmcall,rdmsr_emulated,wrmsr_emulated,inl_from_kernel,mmio_read,mmio_write,x2apic_self_ipi_sti_nop,eoi_level,tscdeadline,hlt_wake"
     text = f"[lintel]\nidle = poweroff\n[vm bench]\nmemory = 64M\ncpus = 2\nkernel = exitbench.elf\ncmdline = n=500 only={operations}\ndebug-exit = 0xf4\n"
     with nested("nested-shadow", text, {"exitbench.elf": BUILD / "exitbench.elf"}, count_exits=True) as machine:
         machine.wait_poweroff(BOOT_SECONDS)
