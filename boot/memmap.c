@@ -21,22 +21,22 @@ _Static_assert(sizeof(struct uefi_desc) == 40, "the layout is UEFI's");
 
 /* EFI_MEMORY_TYPE. What boot services and loaders had is free once boot services have ended. */
 static const enum mem_kind kind_of_type[] = {
-	[0] = MEM_RUNTIME,  /* reserved */
-	[1] = MEM_FREE,     /* loader code; ours is claimed as MEM_IMAGE before */
-	[2] = MEM_FREE,     /* loader data; ours is claimed as MEM_FILES before */
-	[3] = MEM_FREE,     /* boot services code */
-	[4] = MEM_FREE,     /* boot services data */
-	[5] = MEM_RUNTIME,  /* runtime services code */
-	[6] = MEM_RUNTIME,  /* runtime services data */
-	[7] = MEM_FREE,     /* conventional */
-	[8] = MEM_RUNTIME,  /* unusable */
+	[0] = MEM_RUNTIME, /* reserved */
+	[1] = MEM_FREE,    /* loader code; ours is claimed as MEM_IMAGE before */
+	[2] = MEM_FREE,    /* loader data; ours is claimed as MEM_FILES before */
+	[3] = MEM_FREE,    /* boot services code */
+	[4] = MEM_FREE,    /* boot services data */
+	[5] = MEM_RUNTIME, /* runtime services code */
+	[6] = MEM_RUNTIME, /* runtime services data */
+	[7] = MEM_FREE,    /* conventional */
+	[8] = MEM_MMIO, /* unusable: bad RAM, not to be mapped as memory, not even to be guessed at */
 	[9] = MEM_ACPI,     /* ACPI reclaim */
 	[10] = MEM_RUNTIME, /* ACPI NVS */
 	[11] = MEM_MMIO,    /* memory-mapped I/O */
 	[12] = MEM_MMIO,    /* memory-mapped I/O port space */
 	[13] = MEM_RUNTIME, /* PAL code */
-	[14] = MEM_RUNTIME, /* persistent */
-	[15] = MEM_RUNTIME, /* unaccepted */
+	[14] = MEM_MMIO,    /* persistent: somebody's data */
+	[15] = MEM_MMIO,    /* unaccepted: who touches it is ended */
 };
 
 #define HPA_END (1ULL << 52) /* no physical address reaches it */

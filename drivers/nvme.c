@@ -265,7 +265,7 @@ int nvme_probe(const struct pci_device *pci, const struct hostdev_env *env)
 	const char *wrong;
 	char where[16];
 	int err;
-	u64 cap;
+	u64 cap, mapped;
 
 	if (!n)
 		return -ENOMEM;
@@ -277,12 +277,13 @@ int nvme_probe(const struct pci_device *pci, const struct hostdev_env *env)
 	pr_debug("%s: at %s\n", n->dev.name, pci_name(pci, where, sizeof(where)));
 	if (pci->bar[0].io || !pci->bar[0].base)
 		return -ENODEV;
-	n->regs = env->map(pci->bar[0].base, MIN(pci->bar[0].size, KIB(16)));
+	mapped = MIN(pci->bar[0].size, (u64)KIB(16));
+	n->regs = env->map(pci->bar[0].base, mapped);
 	if (!n->regs)
 		return -ENOMEM;
 	pci_enable(pci, true);
 	wrong = nvme_read_cap(n, &cap);
-	if (!wrong && NVME_DOORBELLS + 4 * n->stride > pci->bar[0].size)
+	if (!wrong && NVME_DOORBELLS + 4 * n->stride > mapped)
 		wrong = "its registers do not fit";
 	if (wrong) {
 		pr_err("%s: %s\n", n->dev.name, wrong);

@@ -170,9 +170,9 @@ static void test_full_with_gaps(void **state)
 static void test_uefi_types(void **state)
 {
 	static const enum mem_kind kind[] = {
-		MEM_RUNTIME, MEM_FREE,    MEM_FREE,    MEM_FREE,    MEM_FREE,    MEM_RUNTIME,
-		MEM_RUNTIME, MEM_FREE,    MEM_RUNTIME, MEM_ACPI,    MEM_RUNTIME, MEM_MMIO,
-		MEM_MMIO,    MEM_RUNTIME, MEM_RUNTIME, MEM_RUNTIME, MEM_RUNTIME,
+		MEM_RUNTIME, MEM_FREE,    MEM_FREE, MEM_FREE, MEM_FREE,    MEM_RUNTIME,
+		MEM_RUNTIME, MEM_FREE,    MEM_MMIO, MEM_ACPI, MEM_RUNTIME, MEM_MMIO,
+		MEM_MMIO,    MEM_RUNTIME, MEM_MMIO, MEM_MMIO, MEM_RUNTIME,
 	};
 
 	(void)state;

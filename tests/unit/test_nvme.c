@@ -449,6 +449,20 @@ static void test_bad_controllers(void **state)
 	assert_int_equal(machine.disks, 0);
 }
 
+/* Claim: doorbells that lie beyond what is mapped are not rung, however large the BAR is. */
+static void test_far_doorbells(void **state)
+{
+	static const struct pci_device large = { .bar = { { 0xfe000000, 0x100000, false } } };
+
+	(void)state;
+	for (u8 stride = 10; stride <= 15; stride++) {
+		plug_in(9);
+		dev.regs[NVME_CAP + 4] |= stride; /* CAP.DSTRD */
+		assert_int_not_equal(nvme_probe(&large, &fake_env), 0);
+	}
+	assert_int_equal(machine.disks, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -465,6 +479,7 @@ int main(void)
 		cmocka_unit_test_setup(test_swapped, start),
 		cmocka_unit_test_setup(test_nonsense, start),
 		cmocka_unit_test(test_bad_controllers),
+		cmocka_unit_test(test_far_doorbells),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 

@@ -73,7 +73,7 @@ static void load_gdt(const struct cpu *cpu)
 	cpu_load_segments(CPU_SEL_CODE, CPU_SEL_DATA, CPU_SEL_TSS);
 }
 
-static u32 read_apic_id(void)
+u32 cpu_read_apic_id(void)
 {
 	u32 max = cpuid(0, 0).eax;
 
@@ -83,15 +83,23 @@ static u32 read_apic_id(void)
 	return cpuid(1, 0).ebx >> 24;
 }
 
+/* What the firmware may have left for itself. XSAVES in a guest is to find no supervisor state but what it has asked for. */
+static void undo_firmware(void)
+{
+	if (cpuid(0, 0).eax >= 0xd && (cpuid(0xd, 1).eax & BIT(3)))
+		wrmsr(IA32_XSS, 0);
+}
+
 void cpu_init(struct cpu *cpu)
 {
 	irq_disable();
+	undo_firmware();
 	fill_segments(cpu);
 	load_gdt(cpu);
 	wrmsr(IA32_GS_BASE, (u64)cpu);
 	trap_load_idt();
 	hostpt_load();
-	cpu->apic_id = read_apic_id();
+	cpu->apic_id = cpu_read_apic_id();
 }
 
 struct cpu *cpu_boot(void)

@@ -115,6 +115,9 @@ bool cpu_stack_bounds(hpa_t addr, hpa_t *bottom, hpa_t *top);
 /* The name of the stack whose guard page @addr lies in ("main", "NMI" ...), or NULL. */
 const char *cpu_guard_name(hpa_t addr);
 
+/* The APIC ID of the CPU that runs this, all 32 bits where CPUID has them. */
+u32 cpu_read_apic_id(void);
+
 /* Stop this CPU for ever. */
 void cpu_halt(void) __noreturn;
 

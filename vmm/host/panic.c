@@ -161,7 +161,7 @@ static unsigned int depth;
  */
 static unsigned int enter(void)
 {
-	u64 none = 0, self = (u64)(cpuid(1, 0).ebx >> 24) + 1;
+	u64 none = 0, self = (u64)cpu_read_apic_id() + 1;
 
 	irq_disable();
 	if (!__atomic_compare_exchange_n(&panicking, &none, self, false, __ATOMIC_ACQ_REL,
