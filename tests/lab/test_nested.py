@@ -96,6 +96,23 @@ def test_command(tmp_path, fields):
     assert not places or max(places) < min(place for place, word in enumerate(words) if word.startswith("virtio"))
 
 
+def test_firmware(tmp_path):
+    """Another firmware goes on a disk behind the others, code first, and L0 is told where; what is no flash is refused."""
+    code, variables = tmp_path / "code", tmp_path / "vars"
+    code.write_bytes(b"c" * 8192)
+    variables.write_bytes(b"v" * 4096)
+    options = Options(machine="nested", disks=[Disk(tmp_path / "data")], firmware=(code, variables))
+    words = nested.host_words(options)
+    assert "host_disks=3\n" in words and "host_firmware='2 2 1'\n" in words and "file=/tmp/CODE.fd" in words
+    (disk,) = nested._flash(options, tmp_path)  # pylint: disable=protected-access
+    data = disk.path.read_bytes()
+    assert data.startswith(b"c" * 8192 + b"v" * 4096 + b"\0") and len(data) % (16 * 63 * 512) == 0
+    assert "host_firmware=''\n" in nested.host_words(Options(machine="nested"))
+    variables.write_bytes(b"v" * 5000)
+    with pytest.raises(LabError, match="not whole sectors of flash"):
+        nested.host_words(options)
+
+
 def test_words_for_the_host(tmp_path):
     """What L0's first process reads is shell that means what was asked for, however odd: as bash understands it, too."""
     odd = "$(touch gone) 'x' \"y\" \\ ;&|"

@@ -51,6 +51,10 @@ def lab(*words) -> subprocess.CompletedProcess:
         (["--esp", "{esp}", "--machine", "nested", "--kvm-intel", "ept"], "'ept' is not NAME=VALUE"),
         (["--esp", "{esp}", "--machine", "nested", "--kvm-intel", "ept=1;x"], "'ept=1;x' is not NAME=VALUE"),
         (["--esp", "{esp}", "--machine", "nested", *["--disk", "{esp}/EFI/BOOT/BOOTX64.EFI"] * 3], "nested has room for two --disk"),
+        (["--esp", "{esp}", "--count-exits"], "--count-exits: only the machine nested has a KVM that is the lab's own"),
+        (["--esp", "{esp}", "--machine", "tcg", "--firmware", "one"], "--firmware one: expected CODE,VARS"),
+        (["--esp", "{esp}", "--machine", "tcg", "--firmware", "none,{esp}/EFI/BOOT/BOOTX64.EFI"], "--firmware none: no such file"),
+        (["--esp", "{esp}", "--firmware", "{esp}/EFI/BOOT/BOOTX64.EFI,{esp}/EFI/BOOT/BOOTX64.EFI"], "--firmware: --machine auto may be without QEMU"),
         (["--esp", "{esp}", "--until", "("], "--until (: "),
         (["--esp", "{esp}", "--serial", "tape"], "--serial tape: must be stdio, file:PATH or unix:PATH"),
         (["--esp", "{esp}", "--machine", "abacus"], "invalid choice: 'abacus'"),
@@ -69,7 +73,7 @@ def test_refused(esp, words, complaint):
 def test_help():
     """Every option of the contract is in the help."""
     text = lab("boot", "--help").stdout
-    for option in ("--machine", "--cpu", "--cpus", "--memory", "--esp", "--image", "--disk", "--net", "--qemu", "--kvm-intel", "--serial", "--until", "--timeout"):
+    for option in ("--machine", "--cpu", "--cpus", "--memory", "--esp", "--image", "--disk", "--net", "--qemu", "--kvm-intel", "--count-exits", "--firmware", "--serial", "--until", "--timeout"):
         assert option + " " in text
 
 

@@ -17,6 +17,7 @@ from support.esp import BUILD, linux, make_esp
 from support.exits import report_of
 from support.linux_checks import alarming
 from support.network import curl
+from support.packages import unpacked
 from support.root import config
 from support.shell import READY, Shell, boot_lines
 
@@ -123,6 +124,15 @@ def test_kvm_intel(apicv, shadow):
     assert "vid" in features(log, "masked") and ("posted-interrupts" in features(log, "missing")) == (apicv == "0")
     if apicv == "0":
         assert features(log, "missing") == PROFILE
+
+
+@pytest.mark.long
+def test_old_firmware():
+    """With bookworm's OVMF, of 2022, which looks for more and takes longer."""
+    root = unpacked("ovmf", "usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf")
+    flash = root / "usr/share/OVMF/OVMF_CODE_4M.fd", root / "usr/share/OVMF/OVMF_VARS_4M.fd"
+    log = minimal("nested-ovmf", firmware=flash)
+    assert "lintel: boot: files from" in log
 
 
 @pytest.mark.long

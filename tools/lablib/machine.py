@@ -117,7 +117,7 @@ class Machine:
 
     def _prepare_qemu(self, disk: Path, serial: str) -> list[str]:
         self._environment = dict(os.environ)
-        pair = firmware.pair()
+        pair = self.options.firmware or firmware.pair()
         if pair is None:
             raise LabError("no OVMF firmware for QEMU: install the package ovmf (tools/setup test does)")
         variables = self.folder / "OVMF_VARS.fd"

@@ -38,6 +38,7 @@ LOG = "host.log"
 # Download, what is unpacked, the image, and the copy that a run has.
 ROOM = 700 << 20
 MIB = 1 << 20
+FLASH_SECTOR = 4096  # QEMU's
 
 
 # --- can it be had?
@@ -176,6 +177,27 @@ def host_disk() -> Path:
 # --- one run
 
 
+def _flash(options: Options, folder: Path) -> list[Disk]:
+    """The firmware that was asked for, as a disk: both files, one behind the other."""
+    if not options.firmware:
+        return []
+    disk = folder / "firmware.img"
+    data = b"".join(part.read_bytes() for part in options.firmware)
+    # Bochs knows whole cylinders alone.
+    disk.write_bytes(data.ljust(-(-len(data) // image.CYLINDER) * image.CYLINDER, b"\0"))
+    return [Disk(disk)]
+
+
+def _flash_words(options: Options) -> str:
+    """Where it is, for L0: the number of the disk, and the pages of each file."""
+    if not options.firmware:
+        return ""
+    sizes = [part.stat().st_size for part in options.firmware]
+    if any(size % FLASH_SECTOR for size in sizes):
+        raise LabError(f"--firmware: sizes {sizes} are not whole sectors of flash, {FLASH_SECTOR} bytes")
+    return " ".join(str(number) for number in [1 + len(options.disks), *(size // FLASH_SECTOR for size in sizes)])
+
+
 def _qemu_options(options: Options) -> Options:
     """What QEMU gets: the disks by their places, the card's frames at a port."""
     net = Net([], options.net.model, NET_PORT) if options.net else None
@@ -184,14 +206,15 @@ def _qemu_options(options: Options) -> Options:
 
 def host_words(options: Options) -> str:
     """What L0's first process is to do; see guests/nested-host/init."""
-    command = qemu.argv(_qemu_options(options), Path("/dev/lintel/disk0"), Path("/ovmf/CODE.fd"), Path("/tmp/VARS.fd"), "stdio,id=com1,signal=off")
+    command = qemu.argv(_qemu_options(options), Path("/dev/lintel/disk0"), Path("/tmp/CODE.fd" if options.firmware else "/ovmf/CODE.fd"), Path("/tmp/VARS.fd"), "stdio,id=com1,signal=off")
     parameters = {**KVM_INTEL, **options.kvm_intel}
     return "\n".join(
         [
             f"host_kvm_intel={shlex.quote(' '.join(f'{name}={value}' for name, value in parameters.items()))}",
             f"host_cpus={options.cpus}",
             f"host_count={'yes' if options.count_exits else ''}",
-            f"host_disks={1 + len(options.disks)}",
+            f"host_disks={1 + len(options.disks) + bool(options.firmware)}",
+            f"host_firmware={shlex.quote(_flash_words(options))}",
             f"host_net={NET_PORT if options.net else ''}",
             f'host_qemu() {{ exec "$@" {shlex.join([*command, "-no-reboot"])}; }}',
             "",
@@ -216,7 +239,8 @@ def prepare(folder: Path, options: Options, boot_image: Path, serial: str) -> bo
         cpu="",
         memory=options.memory + HOST_MEMORY,
         mhz=options.mhz or MHZ,
-        disks=[Disk(boot_image), *options.disks],
+        disks=[Disk(boot_image), *options.disks, *_flash(options, folder)],
+        firmware=None,
         exclude_features=[],
         net=replace(options.net, model="e1000") if options.net else None,
     )

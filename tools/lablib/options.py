@@ -80,6 +80,7 @@ class Options:
     bochs_log: tuple[str, ...] = ()
     qemu: tuple[str, ...] = ()  # further words of QEMU's command line: devices that the lab has no option for
     kvm_intel: dict[str, str] = field(default_factory=dict)  # parameters of the module in the machine `nested`
+    firmware: tuple[Path, Path] | None = None  # QEMU's: code, and the template of the variables; None: what is found
     count_exits: bool = False  # KVM's there: L0's log has them
     name: str = ""
 
@@ -98,6 +99,7 @@ class Options:
                 raise LabError(f"--disk {disk.path}: no such file")
         if self.machine == "nested" and len(self.disks) > 2:
             raise LabError("nested has room for two --disk: Bochs has four places, and two are taken by the boot disks of Lintel and of its host")
+        self._check_firmware()
         if self.cpus < 1:
             raise LabError("--cpus: at least 1")
         if self.memory < 64:
@@ -110,6 +112,26 @@ class Options:
             raise LabError("--kvm-intel: only --machine nested loads that module")
         if self.qemu and self.machine in ("auto", "bochs"):
             raise LabError(f"--qemu: --machine {self.machine} may be without QEMU: name kvm, tcg or nested")
+
+
+    def _check_firmware(self) -> None:
+        for file in self.firmware or ():
+            if not file.is_file():
+                raise LabError(f"--firmware {file}: no such file")
+        if self.firmware and self.machine in ("auto", "bochs"):
+            raise LabError(f"--firmware: --machine {self.machine} may be without QEMU: name kvm, tcg or nested")
+        if self.firmware and self.machine == "nested" and len(self.disks) > 1:
+            raise LabError("--firmware takes the place of a disk in nested, which has room for one --disk then")
+
+
+def flash(text: str) -> tuple[Path, Path] | None:
+    """CODE,VARS"""
+    if not text:
+        return None
+    code, comma, variables = text.partition(",")
+    if not comma or not code or not variables:
+        raise LabError(f"--firmware {text}: expected CODE,VARS, two files of OVMF")
+    return Path(code), Path(variables)
 
 
 def parameters(text: str) -> dict[str, str]:
@@ -145,6 +167,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--exclude-features", default="", metavar="LIST", help="CPU features to hide from the machine, e.g. x2apic,pcid")
     parser.add_argument("--qemu", default="", metavar="WORDS", help="further words of QEMU's command line, e.g. '-device nvme,...' (kvm, tcg, nested)")
     parser.add_argument("--kvm-intel", default="", metavar="NAME=VALUE,...", help="parameters of kvm_intel (nested), e.g. enable_apicv=1,enable_shadow_vmcs=0")
+    parser.add_argument("--firmware", default="", metavar="CODE,VARS", help="another OVMF than the one that is found (kvm, tcg, nested)")
     parser.add_argument("--count-exits", action="store_true", help="count KVM's exits by reason, into host.log (nested)")
     parser.add_argument("--bochs-log", default="", metavar="LIST", help="keep Bochs' own messages of: cpu, apic")
     parser.add_argument("--name", default="", metavar="NAME", help="folder of the logs below build/lab/ (default: the process number)")
@@ -166,6 +189,7 @@ def from_arguments(arguments: argparse.Namespace) -> Options:
         bochs_log=tuple(word for word in arguments.bochs_log.split(",") if word),
         qemu=words(arguments.qemu),
         kvm_intel=parameters(arguments.kvm_intel),
+        firmware=flash(arguments.firmware),
         count_exits=arguments.count_exits,
         name=arguments.name,
     )
