@@ -57,6 +57,8 @@ static const struct {
 	 * virtualization it offers even so.
 	 */
 	{ "profile:kvm-nested", BIT(VMX_POSTED_INTERRUPTS) | BIT(VMX_PAUSE_LOOP) },
+	/* And with enable_apicv=1. */
+	{ "profile:kvm-nested-apicv", BIT(VMX_PAUSE_LOOP) },
 	/* As little as Lintel runs on. */
 	{ "profile:minimal", BIT(VMX_FEATURES) - 1 },
 	{ "all", BIT(VMX_FEATURES) - 1 },

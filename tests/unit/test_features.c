@@ -52,6 +52,7 @@ static void names(void **state)
 	/* As tests/machine/test_nested.py finds kvm_intel. */
 	assert_int_equal(vmx_mask_bits("profile:kvm-nested"),
 			 BIT(VMX_POSTED_INTERRUPTS) | BIT(VMX_PAUSE_LOOP));
+	assert_int_equal(vmx_mask_bits("profile:kvm-nested-apicv"), BIT(VMX_PAUSE_LOOP));
 	assert_int_equal(vmx_mask_bits("profile:none"), 0);
 	assert_int_equal(vmx_mask_bits("vpi"), 0);
 	assert_int_equal(vmx_mask_bits("VPID"), 0);
