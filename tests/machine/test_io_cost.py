@@ -57,6 +57,7 @@ def test_kicks(event_index):
     assert found[32][0] <= 0.1 and found[32][1] <= (0.3 if event_index else 1.0)
 
 
+@pytest.mark.long
 @EVENT_INDEX
 def test_io_cpu(event_index):
     """`io-cpu = 1`: the guest need not kick."""

@@ -288,7 +288,8 @@ def fixture_debians(request):
         yield guests
 
 
-@pytest.mark.parametrize("more", ["", pytest.param("--reverse", marks=pytest.mark.long)], ids=["there", "back"])
+@pytest.mark.long
+@pytest.mark.parametrize("more", ["", "--reverse"], ids=["there", "back"])
 def test_iperf3(debians, more):
     """iperf3 between two VMs, in both directions: the bytes come through, at a rate that is told. (That each arrives as it was is nc's to show: iperf3's
     receiver counts until the sender is through, and what is in the sockets' buffers then is not in its number.)"""
@@ -300,6 +301,7 @@ def test_iperf3(debians, more):
     print(f"iperf3 {more}: {end['sum_received']['bits_per_second'] / 1e6:.0f} Mbit/s of the guests' time, {end['sum_sent'].get('retransmits', 0)} retransmits")
 
 
+@pytest.mark.long
 def test_kicks(debians):
     """Bytes between two VMs cost no more kicks than that, of sender and receiver together (docs/performance.md: P17)."""
     log = power_off(debians)
